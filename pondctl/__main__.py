@@ -1,0 +1,5 @@
+"""`python -m pondctl` is the same program as `pondctl`."""
+
+from pondctl.cli import main
+
+main()

@@ -1,0 +1,222 @@
+"""The program: its commands, its root options, and the only place where an error becomes an exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+import textwrap
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Annotated, Literal, NamedTuple, NoReturn
+
+import typer
+
+from pondctl import __version__
+from pondctl.commands import bulk, config, demo, sandbox, status, sync_bulk
+from pondctl.commands._everywhere import ConfigFile, Profile, Quiet, Verbose, with_shared_options
+from pondctl.context import AppContext
+from pondctl.errors import ExitCode, PondctlError, UnavailableError, UsageError
+
+_SIGNALS: dict[int, str] = {signal.SIGINT: "sigint", signal.SIGTERM: "sigterm"}
+_SAID_ENOUGH: dict[type[BaseException], ExitCode] = {
+    typer.Abort: ExitCode.DECLINED,  # the end of input at a prompt
+    KeyboardInterrupt: ExitCode.SIGINT,
+    SystemExit: ExitCode.OK,  # completion, or a help page whose reader went away
+}
+_STREAM_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+
+
+class Entry(NamedTuple):
+    """A line of the table of commands: its panel in the help, its name, its function or its group."""
+
+    panel: Literal["Work", "Look", "Operate", "Try"]
+    name: str
+    target: Callable[..., None] | typer.Typer
+
+
+# The order here is the order in the help.
+COMMANDS: tuple[Entry, ...] = (
+    Entry("Work", "sync-bulk", sync_bulk.sync_bulk),
+    Entry("Look", "status", status.status),
+    Entry("Look", "bulk", bulk.app),
+    Entry("Operate", "config", config.app),
+    Entry("Try", "demo", demo.demo),
+    Entry("Try", "sandbox", sandbox.app),
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"pondctl {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    ctx: typer.Context,
+    *,
+    profile: Profile = None,
+    config: ConfigFile = None,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+    log_format: Annotated[
+        Literal["auto", "console", "json"],
+        typer.Option(help="How logs are written; auto: for people on a terminal, JSON elsewhere."),
+    ] = "auto",
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Bring device-status bulk changes to their end over ThingSpace and POND."""
+    app: AppContext = ctx.obj
+    app.choose(profile=profile, config=config, verbose=verbose, quiet=quiet, log_format=log_format)
+
+
+def build(commands: Sequence[Entry] = COMMANDS) -> typer.Typer:
+    """Return the Typer app of these commands; called with `obj=AppContext()`."""
+    cli = typer.Typer(
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        epilog=_exit_codes(),
+    )
+    cli.callback()(_root)
+    for panel, name, target in commands:
+        if isinstance(target, typer.Typer):
+            for info in target.registered_commands:
+                if info.callback:
+                    info.callback = with_shared_options(info.callback)
+            cli.add_typer(target, name=name, rich_help_panel=panel)
+        else:
+            # A nameless app of one command, because Typer lists groups after all plain commands.
+            single = typer.Typer()
+            single.command(name, rich_help_panel=panel)(with_shared_options(target))
+            cli.add_typer(single)
+    return cli
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the program and exit with the code that `pondctl --help` explains."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    app = AppContext()
+    with _stopping_on_signals(app) as caught:
+        code = _run(words, app)
+    # Typer makes 130 of every KeyboardInterrupt, whichever signal raised it.
+    code = 128 + caught[0] if caught and code == ExitCode.SIGINT else code
+    sys.exit(_flushed(code))
+
+
+def _run(words: list[str], app: AppContext) -> int:
+    try:
+        code = build()(words, prog_name="pondctl", obj=app, standalone_mode=False)
+        return code if isinstance(code, int) else ExitCode.OK
+    except BaseException as error:
+        with suppress(OSError):  # of a stream that nobody reads any more: the exit code still tells
+            return _tell(error, words, app)
+        return int(getattr(error, "exit_code", ExitCode.UNAVAILABLE))
+    finally:
+        app.close()
+
+
+def _tell(error: BaseException, words: list[str], app: AppContext) -> int:
+    """Print what went wrong, where there is something to say, and return the exit code."""
+    if type(error) in _SAID_ENOUGH:
+        return _SAID_ENOUGH[type(error)]
+    match error:
+        case PondctlError():
+            return app.output.error(error)
+        case typer.TyperException():
+            return _tell_usage(error, words, app)
+        case OSError() if error.errno in _STREAM_TROUBLE:
+            return app.output.error(UnavailableError(f"the output could not be written: {error.strerror}"))
+    from pondctl.telemetry.crash import write_crash_log
+
+    return app.output.bug(write_crash_log(error))
+
+
+def _tell_usage(error: typer.TyperException, words: list[str], app: AppContext) -> int:
+    message = error.format_message().replace("Value error, ", "")
+    if not message:  # a command without arguments showed its help
+        return ExitCode.USAGE
+    # The words could not be parsed, so nobody has read -o yet.
+    app.use(output=_wanted_format(words))
+    at = getattr(error, "ctx", None)
+    return app.output.error(UsageError(message, hint=f"see {at.command_path} --help" if at else None))
+
+
+def _wanted_format(words: Sequence[str]) -> str | None:
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        name, equals, value = word.partition("=")
+        if name in ("-o", "--output"):
+            value = value if equals else following
+        elif word.startswith("-o"):
+            value = word[2:]
+        else:
+            continue
+        return value if value in ("json", "jsonl") else None
+    return None
+
+
+@contextmanager
+def _stopping_on_signals(app: AppContext) -> Iterator[list[int]]:
+    """Let SIGINT and SIGTERM ask for an orderly stop; the second one ends the process at once.
+
+    A thread listens, because a handler must not take locks and does not run at all while the main
+    thread waits inside a driver.
+    """
+    caught: list[int] = []
+
+    def note(number: int, _frame: object) -> None:
+        caught.append(number)
+        if not app.stops_in_order:
+            raise KeyboardInterrupt
+
+    # Who started us with a signal ignored (nohup, a background job) wants it ignored.
+    wanted = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, note) for number in wanted}
+    ear, mouth = os.pipe()
+    os.set_blocking(mouth, False)
+    woken_before = signal.set_wakeup_fd(mouth, warn_on_full_buffer=False)
+    listener = threading.Thread(target=_listen, args=(ear, app), name="signals", daemon=True)
+    listener.start()
+    try:
+        yield caught
+    finally:
+        signal.set_wakeup_fd(woken_before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        os.close(mouth)
+        listener.join()
+        os.close(ear)
+
+
+def _listen(ear: int, app: AppContext) -> None:
+    asked = False
+    while number := os.read(ear, 1):
+        if number[0] not in _SIGNALS:
+            continue
+        if asked:
+            os._exit(128 + number[0])
+        asked = True
+        app.request_stop(_SIGNALS[number[0]])
+
+
+def _flushed(code: int) -> int:
+    """Return `code` once stdout is written out; a reader that left is no error, a full disk is one."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        # Or the interpreter tries again while it ends, and complains.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return code if isinstance(error, BrokenPipeError) else ExitCode.UNAVAILABLE
+    return code
+
+
+def _exit_codes() -> str:
+    lines = [
+        textwrap.fill(code.meaning, 70, initial_indent=f"{code:>3}  ", subsequent_indent=" " * 5)
+        for code in ExitCode
+    ]
+    return "\n".join(["Exit codes", *lines])

@@ -1,0 +1,119 @@
+"""The boto3 side of SQS: one client with one known retry mode, and its errors in our words."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from pondctl.errors import ConfigurationError, PermissionDeniedError, PondctlError, QueueUnavailableError
+
+if TYPE_CHECKING:
+    from botocore.awsrequest import AWSResponse
+    from mypy_boto3_sqs import SQSClient
+
+CONNECT_SECONDS: Final = 5
+# Longer than the longest poll of 20 s, or each quiet poll would look like an outage.
+READ_SECONDS: Final = 30
+_REGION: Final = re.compile(r"(?:^|\.)sqs(?:-fips)?\.([a-z0-9-]+)\.|^([a-z0-9-]+)\.queue\.")
+_REFUSED: Final = re.compile(
+    "Denied|Unauthorized|NotAuthorized|AuthFailure|OptInRequired|InvalidSecurity|Expired|Token|Signature"
+    "|AccessKey|UnrecognizedClient|TooSkewed"
+)
+_NO_CREDENTIALS: Final = re.compile("Credential|Token|SSO|Login")
+_MISCONFIGURED: Final = re.compile(
+    "ProfileNotFound|Config|Region|Validation|^Invalid|^Unknown|EndpointProvider"
+)
+
+
+def connect(queue_url: str, endpoint_url: str = "", connections: int = 10) -> SQSClient:
+    """Build a client that talks to the host of the queue URL, or to `endpoint_url`; sends nothing yet."""
+    import boto3
+    from botocore.config import Config
+
+    config = Config(
+        retries={"mode": "standard", "total_max_attempts": 3},
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        max_pool_connections=connections,
+    )
+    address = urlsplit(queue_url)
+    with aws_errors("Connect", queue_url):
+        # A session of our own: boto3's default one must not be shared by threads while it is built.
+        session = boto3.session.Session()
+        # The host names the region, but for local servers, which do not care.
+        region = region_of(queue_url) or session.region_name or os.environ.get("AWS_REGION") or "us-east-1"
+        endpoint = endpoint_url or f"{address.scheme}://{address.netloc}"
+        client = session.client("sqs", region_name=region, endpoint_url=endpoint, config=config)
+    client.meta.events.register("after-call.sqs", _refuse_web_page)
+    return client
+
+
+def _refuse_web_page(http_response: AWSResponse, **_: object) -> None:
+    """botocore reads a proxy's page with status 200 as an empty answer: a queue without messages."""
+    from botocore.parsers import ResponseParserError
+
+    if "json" not in http_response.headers.get("content-type", "json"):
+        raise ResponseParserError("no JSON")
+
+
+def region_of(queue_url: str) -> str | None:
+    """Return the region that the host of a queue URL names."""
+    match = _REGION.search(urlsplit(queue_url).hostname or "")
+    return (match[1] or match[2]) if match else None
+
+
+def name_of(queue_url: str) -> str:
+    """Return the name of the queue, as messages to people say it."""
+    return queue_url.rstrip("/").rpartition("/")[2]
+
+
+@contextmanager
+def aws_errors(operation: str, queue_url: str) -> Iterator[None]:
+    """Turn what boto3 raises into our errors, naming the AWS code.
+
+    AWS's own text is left out, and so is the chained exception: a signature error quotes the signed
+    headers, session token included.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
+
+    try:
+        yield
+    except ClientError as error:
+        code = str(error.response.get("Error", {}).get("Code", "unknown"))
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        raise _service_error(operation, name_of(queue_url), code, status) from None
+    except (BotoCoreError, ResponseParserError, ValueError) as error:
+        raise _local_error(operation, name_of(queue_url), type(error).__name__) from None
+
+
+def _service_error(operation: str, queue: str, code: str, status: int) -> PondctlError:
+    forbidden = status in (401, 403) and "Throttl" not in code
+    if forbidden or _REFUSED.search(code):
+        return PermissionDeniedError(
+            f"SQS refused {operation} on queue {queue}: {code}",
+            hint=f"valid AWS credentials with the right sqs:{operation.removesuffix('Batch')} are needed",
+        )
+    missing = "NonExistentQueue" in code or "QueueDoesNotExist" in code
+    return QueueUnavailableError(
+        f"SQS did not do {operation} on queue {queue}: {code}",
+        hint="check queue.url, its account and its region" if missing else None,
+    )
+
+
+def _local_error(operation: str, queue: str, name: str) -> PondctlError:
+    if _NO_CREDENTIALS.search(name):
+        return PermissionDeniedError(
+            f"no AWS credentials for queue {queue}: {name}",
+            hint="set them in the environment, in an AWS profile or by a role",
+        )
+    if name == "ValueError" or _MISCONFIGURED.search(name):
+        return ConfigurationError(
+            f"the AWS settings for queue {queue} do not work: {name}",
+            hint="check queue.url, queue.endpoint_url and the AWS environment variables",
+        )
+    return QueueUnavailableError(f"SQS gave no answer to {operation} on queue {queue}: {name}")

@@ -1,0 +1,221 @@
+"""The one place that sends to a carrier: retried once, here, and bounded in attempts and time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Generic, NoReturn, TypeVar
+
+import httpx
+from tenacity import RetryCallState, Retrying, retry_if_exception_type
+
+from pondctl.clients._outage import Gate, Turn
+from pondctl.clients._repeat import RepeatableError, pause, retry_after, stopped
+from pondctl.clients._trouble import translate
+from pondctl.clients.pacing import Pace
+from pondctl.errors import Category, DeviceError, PondctlError
+from pondctl.models import Stop
+
+T = TypeVar("T")
+Json = Mapping[str, object]
+
+# Of a call's whole time the first attempt gets 0.4 and the second, half as long again, the rest.
+_FIRST_SHARE = 0.4
+_GROWTH = 1.5
+_LEAST_SECONDS = 0.25
+_CONNECT_SECONDS = 5.0
+_LONGEST_HOLD_SECONDS = 3600.0
+_MULTIPLE_CHOICES, _BAD_REQUEST, _REQUEST_TIMEOUT, _TOO_MANY_REQUESTS = 300, 400, 408, 429
+_SERVER_ERROR = 500
+
+
+@dataclass(slots=True)
+class _Call(Generic[T]):
+    """One call and what its attempts have used up so far."""
+
+    method: str
+    path: str
+    endpoint: str
+    read: Callable[[httpx.Response], T]
+    safe_to_repeat: bool
+    seconds: float
+    content: dict[str, object] = field(default_factory=dict)
+    attempt: int = 0
+    used_seconds: float = 0.0
+
+
+class Sender:
+    """Sends one call at a time for each thread that asks, with shared pacing and a shared view of outages.
+
+    Waiting for the pace, for the end of a suspected outage and for `Retry-After` is not part of a
+    call's time; all that happens on the wire is.
+    """
+
+    def __init__(
+        self,
+        client: httpx.Client,
+        *,
+        carrier: str,
+        pace: Pace,
+        stop: Stop,
+        call_seconds: float = 15.0,
+        outage_seconds: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] | None = None,
+    ) -> None:
+        self._client = client
+        self._carrier = carrier
+        self._pace = pace
+        self._stop = stop
+        self._call_seconds = call_seconds
+        self._patience = outage_seconds
+        self._clock = clock
+        self._sleep = sleep or stop.wait
+        self._held: tuple[float, Category] = (float("-inf"), Category.RATE_LIMITED)
+        self.gate = Gate(carrier, outage_seconds, stop, clock=clock, sleep=sleep)
+        self._retrying = Retrying(
+            retry=retry_if_exception_type(RepeatableError),
+            stop=self._is_enough,
+            wait=pause,
+            sleep=self._rest,
+            reraise=True,
+        )
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        endpoint: str,
+        read: Callable[[httpx.Response], T],
+        safe_to_repeat: bool,
+        json: Json | None = None,
+        data: Mapping[str, str] | None = None,
+        params: Mapping[str, str | int] | None = None,
+        headers: Mapping[str, str] | None = None,
+        patience: float = 1.0,
+    ) -> T:
+        """Send and return what `read` makes of the answer (anything but 3xx, 408, 429 and 5xx).
+
+        `endpoint` is the path as a template, for logs and metrics. `read` runs inside the retry
+        layer: a `RepeatableError` from it is repeated like a 5xx. `patience` times `call_seconds` is
+        all the time this call may take on the wire. A write (`safe_to_repeat=False`) is repeated
+        only when it provably was not carried out; else it ends in a `DeviceError` with `answer_lost`.
+        """
+        content: dict[str, object] = {"json": json, "data": data, "params": params, "headers": headers}
+        seconds = self._call_seconds * patience
+        call = _Call(method, path, endpoint, read, safe_to_repeat, seconds, content)
+        answer: T = self._retrying(self._attempt, call)
+        return answer
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def _attempt(self, call: _Call[T]) -> T:
+        turn = self._enter(call)
+        call.attempt += 1
+        began = self._clock()
+        try:
+            value = call.read(self._exchange(call))
+        except RepeatableError as error:
+            self._note(error, turn, began)
+            self._raise(call, error)
+        except PondctlError:
+            self.gate.good(turn)
+            raise
+        except BaseException:
+            self.gate.leave(turn)
+            raise
+        finally:
+            call.used_seconds += self._clock() - began
+        self.gate.good(turn)
+        return value
+
+    def _enter(self, call: _Call[T]) -> Turn:
+        """Wait until this attempt may go: no stop, no hold, no outage, and its turn in the pace."""
+        while not self._stop.is_set():
+            until, category = self._held
+            if self._clock() < until:
+                waiting = (
+                    f"{self._carrier} asked to be left alone for {until - self._clock():.0f} more seconds"
+                )
+                raise DeviceError(waiting, category=category, temporary=True)
+            turn = self.gate.enter(retry=call.attempt > 0)
+            self._pace.wait()
+            if self._stop.is_set():
+                self.gate.leave(turn)
+            elif self.gate.still_open(turn):
+                return turn
+        raise stopped()
+
+    def _exchange(self, call: _Call[T]) -> httpx.Response:
+        share = self._call_seconds_for(call)
+        request = self._client.build_request(
+            call.method,
+            call.path,
+            timeout=httpx.Timeout(share, connect=min(_CONNECT_SECONDS, share)),
+            extensions={"seconds": share, "endpoint": call.endpoint, "attempt": call.attempt},
+            **call.content,  # type: ignore[arg-type] # the names and types are those of `send`
+        )
+        try:
+            response = self._client.send(request)
+        except httpx.HTTPError as error:
+            raise translate(error, request, share, self._carrier) from None
+        self._check(response)
+        return response
+
+    def _call_seconds_for(self, call: _Call[T]) -> float:
+        share = call.seconds * _FIRST_SHARE * _GROWTH ** (call.attempt - 1)
+        return max(_LEAST_SECONDS, min(share, call.seconds - call.used_seconds, self.gate.seconds_left()))
+
+    def _check(self, response: httpx.Response) -> None:
+        status = response.status_code
+        if _MULTIPLE_CHOICES <= status < _BAD_REQUEST:
+            raise RepeatableError(
+                f"{self._carrier} answered with a redirect (HTTP {status}), which is never followed",
+                category=Category.CARRIER_REJECTED,
+                attempts=1,
+                unreached=True,
+            )
+        if status == _TOO_MANY_REQUESTS:
+            raise RepeatableError(
+                f"{self._carrier} answered HTTP 429, too many requests",
+                category=Category.RATE_LIMITED,
+                retry_after=retry_after(response.headers),
+                unreached=True,
+            )
+        if status == _REQUEST_TIMEOUT or status >= _SERVER_ERROR:
+            raise RepeatableError(
+                f"{self._carrier} answered HTTP {status}",
+                category=Category.CARRIER_UNAVAILABLE,
+                retry_after=retry_after(response.headers),
+            )
+
+    def _note(self, error: RepeatableError, turn: Turn, began: float) -> None:
+        asked = error.retry_after
+        if asked is not None and asked > self._patience:
+            self._held = (self._clock() + min(asked, _LONGEST_HOLD_SECONDS), error.category)
+        elif error.category is Category.RATE_LIMITED:
+            self._pace.throttled(asked)
+        if error.counts:
+            self.gate.bad(turn, error.message, began, asked)
+        else:
+            self.gate.leave(turn)
+
+    def _raise(self, call: _Call[T], error: RepeatableError) -> NoReturn:
+        if call.safe_to_repeat or error.unreached:
+            raise error
+        raise DeviceError(error.message, category=error.category, temporary=True, answer_lost=True) from error
+
+    def _rest(self, seconds: float) -> None:
+        self._sleep(seconds)
+
+    def _is_enough(self, state: RetryCallState) -> bool:
+        call, error = state.args[0], state.outcome.exception() if state.outcome else None
+        if not isinstance(error, RepeatableError) or self._stop.is_set():
+            return True
+        if call.attempt >= error.attempts or call.seconds - call.used_seconds < _LEAST_SECONDS:
+            return True
+        return error.retry_after is not None and error.retry_after > self._patience

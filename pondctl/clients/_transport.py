@@ -1,0 +1,128 @@
+"""One HTTP exchange: ended on time, read whole up to a limit, told once, without secrets."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import httpx
+import structlog
+
+from pondctl import __version__
+from pondctl.clients._network import open_transport, within
+from pondctl.clients._repeat import RepeatableError
+from pondctl.errors import Category
+
+MAX_BODY_BYTES = 32 * 1024 * 1024
+_TOO_MANY_REQUESTS = 429
+# The body is handed on decoded and whole, so what described it on the wire is no longer true.
+_WIRE_HEADERS = ("content-encoding", "content-length", "transfer-encoding")
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """One HTTP exchange, for metrics. `endpoint` is a template: it never holds an ICCID."""
+
+    carrier: str
+    endpoint: str
+    status: int | None
+    seconds: float
+    attempt: int
+    throttled: bool
+
+
+class CarrierTransport(httpx.BaseTransport):
+    """Wraps a transport. Reads `seconds`, `endpoint` and `attempt` from the request's extensions."""
+
+    def __init__(
+        self,
+        inner: httpx.BaseTransport,
+        carrier: str,
+        *,
+        on_call: Callable[[CallRecord], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._inner = inner
+        self._carrier = carrier
+        self._on_call = on_call
+        self._clock = clock
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send and read the whole answer, or raise an httpx error or a `RepeatableError`."""
+        started = self._clock()
+        status: int | None = None
+        try:
+            with within(request.extensions["seconds"]):
+                response = self._inner.handle_request(request)
+                status = response.status_code
+                try:
+                    return self._whole(response, started + request.extensions["seconds"])
+                finally:
+                    response.close()
+        finally:
+            self._tell(request, status, self._clock() - started)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._inner.close()
+
+    def _whole(self, response: httpx.Response, deadline: float) -> httpx.Response:
+        parts: list[bytes] = []
+        size = 0
+        for part in response.iter_bytes():
+            parts.append(part)
+            size += len(part)
+            if size > MAX_BODY_BYTES:
+                raise RepeatableError(
+                    f"the answer is larger than {MAX_BODY_BYTES} bytes",
+                    category=Category.CARRIER_UNAVAILABLE,
+                    attempts=1,
+                )
+            if self._clock() > deadline:
+                raise httpx.ReadTimeout("the call's time is over")
+        headers = [pair for pair in response.headers.multi_items() if pair[0].lower() not in _WIRE_HEADERS]
+        return httpx.Response(response.status_code, headers=headers, content=b"".join(parts))
+
+    def _tell(self, request: httpx.Request, status: int | None, seconds: float) -> None:
+        endpoint, attempt = request.extensions["endpoint"], request.extensions["attempt"]
+        _log.debug(
+            "carrier call",
+            carrier=self._carrier,
+            method=request.method,
+            endpoint=endpoint,
+            status=status,
+            seconds=round(seconds, 4),
+            attempt=attempt,
+        )
+        if self._on_call is not None:
+            throttled = status == _TOO_MANY_REQUESTS
+            self._on_call(CallRecord(self._carrier, endpoint, status, seconds, attempt, throttled))
+
+
+def open_client(
+    base_url: str,
+    *,
+    carrier: str,
+    auth: httpx.Auth | None,
+    connections: int,
+    transport: httpx.BaseTransport | None = None,
+    on_call: Callable[[CallRecord], None] | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> httpx.Client:
+    """Build the client that all threads share; nothing is sent yet. Redirects are never followed."""
+    for name in ("httpx", "httpcore"):
+        # Their lines show whole URLs, ICCIDs and all; `_tell` says the same without.
+        logging.getLogger(name).setLevel(logging.WARNING)
+    inner = transport or open_transport(httpx.URL(base_url), connections)
+    return httpx.Client(
+        base_url=base_url,
+        auth=auth,
+        transport=CarrierTransport(inner, carrier, on_call=on_call, clock=clock),
+        headers={"Accept": "application/json", "User-Agent": f"pondctl/{__version__}"},
+        follow_redirects=False,
+        trust_env=False,
+    )

@@ -1,0 +1,63 @@
+"""What httpx raises, in our words. Its own words can hold header values, URLs and bytes of an answer."""
+
+from __future__ import annotations
+
+import ssl
+
+import httpx
+
+from pondctl.clients._repeat import RepeatableError
+from pondctl.errors import CarrierUnavailableError, Category, ConfigurationError, PondctlError
+
+_NOT_CONNECTED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+_NOT_SENDABLE = (httpx.LocalProtocolError, httpx.UnsupportedProtocol)
+
+
+def translate(error: httpx.HTTPError, request: httpx.Request, seconds: float, carrier: str) -> PondctlError:
+    """Return the error that a failed exchange means."""
+    host = request.url.host
+    certificate = _certificate_trouble(error)
+    if certificate is not None:
+        return CarrierUnavailableError(
+            f"The certificate of {host} is not accepted: {certificate.verify_message}",
+            hint="The check cannot be turned off. SSL_CERT_FILE can name a company's own authority.",
+        )
+    if isinstance(error, _NOT_SENDABLE):
+        return ConfigurationError(
+            f"The request to {host} cannot be sent: the address or a header is not valid HTTP",
+            hint=f"Look for line breaks and other odd characters in the settings of {carrier}.",
+        )
+    # A token request on the way to the real one may have failed: then the real one was never sent.
+    other = (
+        isinstance(error, httpx.RequestError) and error._request is not None and error.request is not request
+    )
+    return RepeatableError(
+        f"{carrier}: {_words(error, seconds)}",
+        category=Category.NETWORK,
+        unreached=other or isinstance(error, _NOT_CONNECTED),
+    )
+
+
+def _words(error: httpx.HTTPError, seconds: float) -> str:
+    if isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
+        return "no connection in time"
+    if isinstance(error, httpx.TimeoutException):
+        return f"no whole answer within {seconds:.1f} s"
+    if isinstance(error, httpx.ConnectError):
+        return f"no connection ({_system_words(error)})"
+    return "the connection broke off, or the answer is no HTTP"
+
+
+def _system_words(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return (error.strerror or "no reason given") if isinstance(error, OSError) else "no reason given"
+
+
+def _certificate_trouble(error: BaseException) -> ssl.SSLCertVerificationError | None:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return cause
+        cause = cause.__cause__ or cause.__context__
+    return None

@@ -1,0 +1,103 @@
+"""One call to POND: sent through the retry layer, its answer read, a refusal told from a fault."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Collection
+from typing import Any, TypeVar
+
+import httpx
+import structlog
+
+from pondctl.clients._http import Json, Sender
+from pondctl.clients._repeat import RepeatableError, retry_after
+from pondctl.clients.pond_api import Endpoint
+from pondctl.clients.pond_parse import UnreadableError, parse_json
+from pondctl.clients.pond_refusals import Refusal, access_error, find_refusal, read_error, temporary_error
+from pondctl.errors import Category
+
+T = TypeVar("T")
+
+# Our own id of a call: the carrier sends it back and can find the call by it. It makes nothing idempotent.
+REQUEST_ID = "RequestId"
+_SERVER_ERROR = 500
+
+_log = structlog.get_logger()
+
+
+class PondCalls:
+    """Reads end in a value or an error; writes also in a `Refusal`, which needs a look at the device."""
+
+    def __init__(self, sender: Sender, secrets: Collection[str]) -> None:
+        self._sender = sender
+        self._secrets = secrets
+
+    def read(self, endpoint: Endpoint, iccid: str, parse: Callable[[Any], T], *, query: str = "") -> T:
+        """Send a read, again where that may help, and parse what it says."""
+        answer = self.try_read(endpoint, iccid, parse, query=query)
+        if isinstance(answer, Refusal):
+            raise read_error(answer, iccid)
+        return answer
+
+    def try_read(
+        self, endpoint: Endpoint, iccid: str, parse: Callable[[Any], T], *, query: str = ""
+    ) -> T | Refusal:
+        """Like `read`, with a refusal as a value."""
+        path = f"{endpoint.path(iccid)}?{query}" if query else endpoint.path(iccid)
+        return self._send(endpoint, path, None, parse)
+
+    def write(
+        self, endpoint: Endpoint, iccid: str, json: Json, parse: Callable[[Any], T], *, package_id: str = ""
+    ) -> T | Refusal:
+        """Send a write once. Unless it provably was not carried out, no answer is an answer lost."""
+        return self._send(endpoint, endpoint.path(iccid, package_id), json, parse)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._sender.close()
+
+    def _send(
+        self, endpoint: Endpoint, path: str, json: Json | None, parse: Callable[[Any], T]
+    ) -> T | Refusal:
+        return self._sender.send(
+            endpoint.method,
+            path,
+            endpoint=endpoint.template,
+            read=lambda response: self._understand(response, parse),
+            safe_to_repeat=json is None,
+            json=json,
+            headers={REQUEST_ID: uuid.uuid4().hex},
+        )
+
+    def _understand(self, response: httpx.Response, parse: Callable[[Any], T]) -> T | Refusal:
+        refusal = find_refusal(response.status_code, response.content, self._secrets)
+        if refusal is None:
+            try:
+                return parse(parse_json(response.content))
+            except UnreadableError as error:
+                raise RepeatableError(f"POND: {error}", category=Category.CARRIER_UNAVAILABLE) from None
+        _log.debug(
+            "carrier refused", status=refusal.status, request_id=response.request.headers.get(REQUEST_ID)
+        )
+        certain = temporary_error(refusal) or access_error(refusal)
+        if certain is not None:
+            raise certain
+        return refusal
+
+
+def keep_words(secrets: Collection[str]) -> Callable[[httpx.Response], None]:
+    """A response hook: a 5xx with an error object ends in the carrier's own words, not in a number."""
+
+    def look(response: httpx.Response) -> None:
+        if response.status_code < _SERVER_ERROR:
+            return
+        response.read()
+        refusal = find_refusal(response.status_code, response.content, secrets)
+        if refusal is not None and refusal.is_error_object:
+            raise RepeatableError(
+                refusal.sentence,
+                category=Category.CARRIER_UNAVAILABLE,
+                retry_after=retry_after(response.headers),
+            )
+
+    return look

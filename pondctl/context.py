@@ -1,0 +1,256 @@
+"""What a command works with: settings, printer, database, clients; each built on first use."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from contextlib import ExitStack
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pondctl.errors import PondctlError
+from pondctl.models import EMBEDDED_QUEUE, Stop
+
+if TYPE_CHECKING:
+    from pondctl.clients.pacing import Pace
+    from pondctl.clients.thingspace import ThingSpaceClient
+    from pondctl.config import Settings
+    from pondctl.db.database import Database
+    from pondctl.db.tokens import DatabaseTokenStore
+    from pondctl.output.console import Output
+    from pondctl.services._run import Actor
+    from pondctl.services.sync_bulk import SyncBulk
+
+
+class AppContext:
+    """One per process. The root options and each command tell it what they were given; then it builds."""
+
+    def __init__(self) -> None:
+        self.profile: str | None = None
+        self.config_file: Path | None = None
+        self.verbose = 0
+        self.quiet = False
+        self.log_format = "auto"
+        self.workers = 8
+        self.dry_run = False
+        self.stops_in_order = False
+        self._format: str = "table"
+        self._progress = True
+        self._overrides: dict[str, object] = {}
+        self._stop = Stop()
+        self._opened = ExitStack()
+
+    def choose(
+        self,
+        *,
+        profile: str | None = None,
+        config: Path | None = None,
+        verbose: int = 0,
+        quiet: bool = False,
+        log_format: str | None = None,
+    ) -> None:
+        """Take the options that stand before or after the subcommand; what stands later wins."""
+        self.profile = profile or self.profile
+        self.config_file = config or self.config_file
+        self.verbose += verbose
+        self.quiet = self.quiet or quiet
+        self.log_format = log_format or self.log_format
+
+    def use(
+        self,
+        *,
+        output: str | None = None,
+        progress: bool = True,
+        requests_per_second: float | None = None,
+        workers: int = 8,
+        dry_run: bool = False,
+    ) -> None:
+        """Take the shared options of one command; called before anything is built."""
+        self.dry_run = dry_run
+        self._format = output or self._format
+        self._progress = progress
+        self.workers = workers
+        if requests_per_second is not None:
+            for carrier in ("thingspace", "pond"):
+                self._overrides[f"{carrier}.requests_per_second"] = requests_per_second
+
+    def start_logging(self, *, service: bool = False) -> None:
+        """Send logs to stderr as the options ask for; `service` (a worker) tells the normal flow too."""
+        from pondctl.telemetry.identifiers import bind_key
+        from pondctl.telemetry.logs import configure
+
+        as_json = self.log_format == "json" or (self.log_format == "auto" and not sys.stderr.isatty())
+        level = logging.INFO if service or self.log_format == "json" else logging.WARNING
+        if self.quiet:
+            level = logging.ERROR
+        elif self.verbose:
+            level = logging.DEBUG
+        bind_key(self._pseudonym_key)
+        configure(level=level, as_json=as_json)
+
+    @property
+    def stop(self) -> Stop:
+        """Set when nothing new may be started. Who takes it promises to look at it: from then on the
+        first Ctrl-C or SIGTERM only sets it. Before that, at a prompt say, it ends the program at once.
+        """
+        self.stops_in_order = True
+        return self._stop
+
+    def request_stop(self, why: str) -> None:
+        """Ask for an orderly stop, from any thread."""
+        self._stop.request(why)
+
+    @cached_property
+    def output(self) -> Output:
+        """The one printer."""
+        from pondctl.output.console import Output
+
+        return Output(self._format, quiet=self.quiet, progress=self._progress)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings in force; raises ConfigurationError."""
+        from pondctl.clients.secrets_manager import read_secret
+        from pondctl.config import load
+
+        settings = load(
+            profile=self.profile,
+            config_file=self.config_file,
+            overrides=self._overrides,
+            readers={"aws-secretsmanager": read_secret},
+        )
+        for warning in settings.warnings:
+            self.output.warn(warning)
+        return settings
+
+    @cached_property
+    def database(self) -> Database:
+        """The host system's database and pondctl's own tables; connects at the first unit of work."""
+        from pondctl.db.database import Database
+
+        settings = self.settings
+        database = Database.open(
+            settings.database_url(),
+            state_url=settings.database.state_url.reveal(),
+            state_schema=settings.database.state_schema,
+            names=settings.database.names,
+        )
+        self._opened.callback(database.close)
+        return database
+
+    @property
+    def queue_name(self) -> str:
+        """Where the next check goes: the embedded queue, or the SQS queue of the settings."""
+        url: str = self.settings.queue.url
+        return EMBEDDED_QUEUE if url == "database" else url
+
+    @cached_property
+    def token_store(self) -> DatabaseTokenStore:
+        """The ThingSpace tokens that all processes and hosts share."""
+        from pondctl.db.tokens import DatabaseTokenStore
+
+        self.settings.require(
+            "thingspace.client_id", "thingspace.client_secret", "thingspace.username", "thingspace.password"
+        )
+        thingspace = self.settings.thingspace
+        return DatabaseTokenStore(
+            self.database,
+            base_url=thingspace.base_url,
+            client_id=thingspace.client_id,
+            client_secret=thingspace.client_secret.reveal(),
+            username=thingspace.username,
+            password=thingspace.password.reveal(),
+        )
+
+    def pace(self, carrier: str, account: str, requests_per_second: float) -> Pace:
+        """Allow calls at a rate that all processes share; a dry run, which writes nothing, keeps its own."""
+        if self.dry_run:
+            from pondctl.clients.pacing import LocalPace
+
+            return LocalPace(requests_per_second, self.stop)
+        from pondctl.db.pace import DatabasePace
+
+        return DatabasePace(self.database, f"{carrier}:{account}", requests_per_second, self.stop)
+
+    @cached_property
+    def thingspace(self) -> ThingSpaceClient:
+        """The ThingSpace client; logs in at its first call."""
+        from pondctl.clients.thingspace import connect
+
+        settings, limits = self.settings.thingspace, self.settings.limits
+        client = connect(
+            base_url=settings.base_url,
+            account_name=settings.account_name,
+            client_id=settings.client_id,
+            client_secret=settings.client_secret.reveal(),
+            username=settings.username,
+            password=settings.password.reveal(),
+            tokens=self.token_store,
+            pace=self.pace("thingspace", settings.account_name, settings.requests_per_second),
+            stop=self.stop,
+            call_seconds=limits.call_seconds,
+            outage_seconds=limits.outage_seconds,
+            lookup=settings.lookup,
+            workers=self.workers,
+        )
+        self._opened.callback(client.close)
+        return client
+
+    def actor(self, reason: str | None = None) -> Actor:
+        """Who runs this, for the record."""
+        from pondctl.services._run import Actor
+
+        return Actor(self.settings.profile, reason)
+
+    @cached_property
+    def sync_bulk(self) -> SyncBulk:
+        """The main job, ready to run."""
+        from pondctl.services._next_check import CheckPolicy
+        from pondctl.services.sync_bulk import Owners, SyncBulk
+
+        settings = self.settings
+        queue = settings.queue
+        return SyncBulk(
+            database=self.database,
+            thingspace=self.thingspace,
+            actor=self.actor(),
+            owners=Owners(
+                frozenset(settings.thingspace.service_provider_ids),
+                frozenset(settings.pond.service_provider_ids),
+            ),
+            policy=CheckPolicy(
+                pending_deadline_hours=queue.pending_deadline_hours,
+                pending_check_seconds=queue.pending_check_seconds,
+                max_retries=queue.max_retries,
+                retry_base_seconds=queue.retry_base_seconds,
+            ),
+            queue_name=self.queue_name,
+            account=settings.thingspace.account_name,
+            stop=self.stop,
+        )
+
+    def announce(self) -> None:
+        """Say on stderr which profile, database, account and distributor are about to be touched."""
+        from pondctl.config import database_place
+
+        settings = self.settings
+        parts = [f"profile {settings.profile}", f"database {database_place(settings.database_url())}"]
+        if settings.thingspace.account_name:
+            parts.append(f"ThingSpace account {settings.thingspace.account_name}")
+        if settings.pond.distributor_id is not None:
+            parts.append(f"POND distributor {settings.pond.distributor_id}")
+        self.output.note(", ".join(parts))
+
+    def close(self) -> None:
+        """Close what was opened, last first."""
+        self._opened.close()
+
+    def _pseudonym_key(self) -> bytes:
+        from pondctl.telemetry.identifiers import stored_key
+
+        try:
+            key = self.settings.telemetry.pseudonym_key.reveal()
+        except PondctlError:
+            key = ""  # a log line must not fail because the settings do
+        return key.encode() if key else stored_key()

@@ -1,0 +1,99 @@
+"""What a database says about itself: tables, columns, indexes and rights."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+# Tables that SQL Server's own `master` brings along.
+_SERVERS_OWN: Final = ("sysdiagrams", "MSreplication_options", "dtproperties")
+
+
+class Catalogue:
+    """Reads the catalogue views that every T-SQL server has, and SQLite's pragmas."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+        self._sqlite = connection.dialect.name == "sqlite"
+
+    def base_tables(self) -> list[tuple[str, str]]:
+        """All tables of the database as (schema, name), but for the server's own."""
+        if self._sqlite:
+            query = sa.text(
+                "SELECT '', name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
+            )
+        else:
+            query = sa.text(
+                "SELECT TABLE_SCHEMA, TABLE_NAME FROM INFORMATION_SCHEMA.TABLES "
+                "WHERE TABLE_TYPE = 'BASE TABLE'"
+            )
+        return [
+            (row[0], row[1])
+            for row in self._connection.execute(query)
+            if row[0] != "sys" and row[1] not in _SERVERS_OWN and not row[1].startswith("spt_")
+        ]
+
+    def has_schema(self, schema: str) -> bool:
+        """Whether SQL Server has a schema of that name."""
+        query = sa.text("SELECT COUNT(*) FROM INFORMATION_SCHEMA.SCHEMATA WHERE SCHEMA_NAME = :schema")
+        return bool(self._connection.execute(query.bindparams(_name("schema", schema))).scalar())
+
+    def columns(self, name: str, schema: str | None) -> set[str]:
+        """The columns of a table or view; empty where it is not there, or hidden for lack of rights."""
+        if self._sqlite:
+            query = sa.text("SELECT name FROM pragma_table_info(:name)").bindparams(_name("name", name))
+            return set(self._connection.execute(query).scalars())
+        database, owner = _split(schema)
+        where = "TABLE_NAME = :name" + (" AND TABLE_SCHEMA = :owner" if owner else "")
+        prefix = f"{quote(database)}." if database else ""
+        query = sa.text(f"SELECT COLUMN_NAME FROM {prefix}INFORMATION_SCHEMA.COLUMNS WHERE {where}")
+        query = query.bindparams(_name("name", name), *([_name("owner", owner)] if owner else ()))
+        return set(self._connection.execute(query).scalars())
+
+    def leading_columns(self, name: str, schema: str | None) -> set[str]:
+        """The first column of each index, by which rows can be found quickly."""
+        if self._sqlite:
+            indexes = sa.text("SELECT name FROM pragma_index_list(:name)").bindparams(_name("name", name))
+            first = sa.text("SELECT name FROM pragma_index_info(:name) WHERE seqno = 0")
+            return {
+                column
+                for index in list(self._connection.execute(indexes).scalars())
+                for column in self._connection.execute(first.bindparams(_name("name", index))).scalars()
+            }
+        database, _ = _split(schema)
+        prefix = f"{quote(database)}." if database else ""
+        query = sa.text(
+            f"SELECT c.name FROM {prefix}sys.index_columns ic "
+            f"JOIN {prefix}sys.columns c ON c.object_id = ic.object_id AND c.column_id = ic.column_id "
+            "WHERE ic.object_id = OBJECT_ID(:name) AND ic.key_ordinal = 1"
+        )
+        return set(
+            self._connection.execute(query.bindparams(_name("name", full_name(name, schema)))).scalars()
+        )
+
+    def has_right(self, name: str, schema: str | None, right: str) -> bool | None:
+        """Whether the login may do this to a table; None where the server does not say."""
+        query = sa.text("SELECT HAS_PERMS_BY_NAME(:name, 'OBJECT', :right)")
+        query = query.bindparams(_name("name", full_name(name, schema)), _name("right", right))
+        answer: Any = self._connection.execute(query).scalar()
+        return None if answer is None else bool(answer)
+
+
+def full_name(name: str, schema: str | None) -> str:
+    """The name in T-SQL, each part in brackets."""
+    return ".".join(quote(part) for part in (*(schema.split(".") if schema else ()), name))
+
+
+def quote(part: str) -> str:
+    """One part of a name in brackets."""
+    return f"[{part.replace(']', ']]')}]"
+
+
+def _split(schema: str | None) -> tuple[str | None, str | None]:
+    database, _, owner = (schema or "").rpartition(".")
+    return database or None, owner or None
+
+
+def _name(parameter: str, value: str | None) -> sa.BindParameter[str]:
+    return sa.bindparam(parameter, value, sa.Unicode())

@@ -1,0 +1,71 @@
+"""The host's step log of a bulk change; lines are only ever added."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from pondctl.db.batches import execute_many
+from pondctl.db.dialects import utcnow
+from pondctl.db.host_tables import HostTables
+from pondctl.db.records import ChangeLogEntry
+
+_DESCRIPTION: Final = 250
+_BY: Final = "pondctl"
+
+
+class ChangeLog:
+    """Writes and reads `DeviceBulkChangeLog`."""
+
+    def __init__(self, connection: sa.Connection, tables: HostTables) -> None:
+        self._connection = connection
+        self._log = tables.change_log
+
+    def add(self, entries: Sequence[ChangeLogEntry]) -> None:
+        """Write the entries, dated by the database."""
+        log = self._log
+        values = {
+            "BulkChangeId": sa.bindparam("bulk_change_id"),
+            "M2MDeviceChangeId": sa.bindparam("device_change_id"),
+            "LogEntryDescription": sa.bindparam("description"),
+            "HasErrors": sa.bindparam("has_errors"),
+            "ErrorText": sa.bindparam("error_text"),
+            "RequestText": sa.bindparam("request_text"),
+            "ResponseText": sa.bindparam("response_text"),
+            "ResponseStatus": sa.bindparam("response_status"),
+            "ProcessedBy": _BY,
+            "ProcessedDate": utcnow(),
+        }
+        insert = sa.insert(log.table).inline().values(log.present(values))
+        execute_many(self._connection, insert, [_row(entry) for entry in entries])
+
+    def page(self, bulk_change_id: int, after_id: int, limit: int) -> list[tuple[int, ChangeLogEntry]]:
+        """The next entries with their ids, oldest first."""
+        log = self._log
+        columns = ("BulkChangeId", "M2MDeviceChangeId", "LogEntryDescription", "HasErrors", "ErrorText")
+        texts = ("RequestText", "ResponseText", "ResponseStatus")
+        query = (
+            sa.select(log["Id"], *(log[name] for name in (*columns, *texts)))
+            .where(log["BulkChangeId"] == bulk_change_id, log["Id"] > after_id)
+            .order_by(log["Id"])
+            .limit(limit)
+        )
+        return [
+            (row[0], ChangeLogEntry(row[1], row[2], row[3], bool(row[4]), *row[5:]))
+            for row in self._connection.execute(query)
+        ]
+
+
+def _row(entry: ChangeLogEntry) -> dict[str, Any]:
+    return {
+        "bulk_change_id": entry.bulk_change_id,
+        "device_change_id": entry.device_change_id,
+        "description": entry.description[:_DESCRIPTION],
+        "has_errors": entry.has_errors,
+        "error_text": entry.error_text,
+        "request_text": entry.request_text,
+        "response_text": entry.response_text,
+        "response_status": None if entry.response_status is None else str(entry.response_status)[:50],
+    }

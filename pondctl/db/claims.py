@@ -1,0 +1,171 @@
+"""Claims on devices: one run at a time works on one. A dead run's claim is taken over."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from pondctl.db.batches import chunks, execute_many
+from pondctl.db.dialects import utcnow
+from pondctl.db.own_tables import OwnTables
+from pondctl.db.records import RunRecord
+from pondctl.db.runs import ABANDONED, RUNNING
+from pondctl.db.step_records import CLAIM_ABANDONED, CLAIM_OPEN, ClaimEnd, NewClaim, StepKey, StepKind
+
+_CARRIER: Final = "pond"
+# Each of them is a parameter; a statement takes no more than 2,100.
+_KEYS_A_STATEMENT: Final = 500
+
+
+class Claims:
+    """Reads and writes the claim rows of the table `step`."""
+
+    def __init__(self, connection: sa.Connection, tables: OwnTables) -> None:
+        self._connection = connection
+        self._step = tables.step
+        self._run = tables.run
+        self._lock = tables.device_lock
+
+    def claim(self, claims: Sequence[NewClaim]) -> set[str]:
+        """Claim each device that is free and not locked against it; returns the claims that are held now.
+
+        Lost to another run in this very moment: the conflict redoes the unit, which then sees it.
+        """
+        if not claims:
+            return set()
+        execute_many(self._connection, self._insert(), [_row(claim) for claim in claims])
+        wanted = [claim.claim for claim in claims]
+        run_id = claims[0].key.run_id
+        return {claim for claim, holder in self.holders(wanted).items() if holder == run_id}
+
+    def holders(self, claims: Iterable[str]) -> dict[str, str]:
+        """Which run holds each of these claims; those that are free are missing."""
+        t = self._step.c
+        found: dict[str, str] = {}
+        for chunk in chunks(claims, _KEYS_A_STATEMENT):
+            query = sa.select(t.claim, t.run_id).where(t.claim.in_(chunk))
+            found.update((row[0], row[1]) for row in self._connection.execute(query))
+        return found
+
+    def give_back(self, ends: Sequence[ClaimEnd]) -> None:
+        """Close claims of this run; one that was taken over meanwhile is left alone."""
+        t = self._step.c
+        update = (
+            sa.update(self._step)
+            .where(t.claim == sa.bindparam("held"), t.run_id == sa.bindparam("holder"))
+            .values(
+                claim=sa.bindparam("own_name"),
+                state=sa.bindparam("ended"),
+                answer=sa.bindparam("shown"),
+                detail=sa.bindparam("words"),
+                category=sa.bindparam("reason"),
+                closed_at=utcnow(),
+            )
+        )
+        execute_many(self._connection, update, [_end_row(end) for end in ends])
+
+    def take_over(self, run: RunRecord) -> bool:
+        """End a run that is dead and close its claims. False where it has given a sign of life since."""
+        r, t = self._run.c, self._step.c
+        if run.state == RUNNING:
+            silent = (r.run_id == run.run_id, r.state == RUNNING, r.heartbeat_at == run.heartbeat_at)
+            ended = self._connection.execute(
+                sa.update(self._run)
+                .where(*silent)
+                .values(
+                    claim=r.run_id,
+                    state=ABANDONED,
+                    finished_at=utcnow(),
+                    error="its process or its heartbeat ended",
+                )
+            )
+            if ended.rowcount != 1:
+                return False
+        held = (t.run_id == run.run_id, t.kind == StepKind.CLAIM, t.state == CLAIM_OPEN)
+        own_name = t.run_id + sa.literal(":", sa.Unicode()) + sa.cast(t.sequence, sa.Unicode(20))
+        self._connection.execute(
+            sa.update(self._step)
+            .where(*held)
+            .values(claim=own_name, state=CLAIM_ABANDONED, closed_at=utcnow())
+        )
+        return True
+
+    def decided(self, run_id: str, iccids: Collection[str], states: Collection[str]) -> set[str]:
+        """Which of these devices the run brought to one of these ends."""
+        t = self._step.c
+        ended = (t.run_id == run_id, t.kind == StepKind.CLAIM, t.state.in_(list(states)))
+        found: set[str] = set()
+        for chunk in chunks(iccids, _KEYS_A_STATEMENT):
+            query = sa.select(t.iccid).where(t.iccid.in_(chunk), *ended)
+            found.update(self._connection.execute(query).scalars())
+        return found
+
+    def _insert(self) -> sa.Insert:
+        """One statement claims and checks: no lock can be set, and no other claim won, in between."""
+        other, lock = self._step.alias(), self._lock.c
+        values: dict[str, sa.ColumnElement[Any]] = {
+            name: sa.bindparam(f"new_{name}", type_=self._step.c[name].type) for name in _ROW
+        }
+        values["opened_at"] = utcnow()
+        locked = sa.exists().where(
+            lock.iccid == sa.bindparam("locked_iccid", type_=lock.iccid.type),
+            sa.bindparam("refuse_locked", type_=sa.Integer()) == 1,
+        )
+        taken = sa.exists().where(other.c.claim == sa.bindparam("taken", type_=other.c.claim.type))
+        return (
+            sa.insert(self._step)
+            .inline()
+            .from_select(list(values), sa.select(*values.values()).where(~taken, ~locked))
+        )
+
+
+_ROW: Final = (
+    "claim",
+    "run_id",
+    "sequence",
+    "carrier",
+    "operation",
+    "kind",
+    "iccid",
+    "service_provider_id",
+    "device_change_id",
+    "bulk_change_id",
+    "intent",
+    "state",
+)
+
+
+def _row(new: NewClaim) -> dict[str, Any]:
+    subject = new.subject
+    values = {
+        "claim": new.claim,
+        "run_id": new.key.run_id,
+        "sequence": new.key.sequence,
+        "carrier": _CARRIER,
+        "operation": subject.operation,
+        "kind": str(StepKind.CLAIM),
+        "iccid": subject.iccid,
+        "service_provider_id": subject.service_provider_id,
+        "device_change_id": subject.device_change_id,
+        "bulk_change_id": subject.bulk_change_id,
+        "intent": "{}",
+        "state": CLAIM_OPEN,
+    }
+    row: dict[str, Any] = {f"new_{name}": value for name, value in values.items()}
+    checks = {"locked_iccid": subject.iccid, "refuse_locked": int(new.refuse_locked), "taken": new.claim}
+    return row | checks
+
+
+def _end_row(end: ClaimEnd) -> dict[str, Any]:
+    return {
+        "held": end.claim,
+        "holder": end.key.run_id,
+        "own_name": str(StepKey(end.key.run_id, end.key.sequence)),
+        "ended": end.state,
+        "shown": None if end.answer is None else json.dumps(end.answer),
+        "words": end.detail,
+        "reason": end.category,
+    }

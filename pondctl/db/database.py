@@ -1,0 +1,131 @@
+"""The way in: one unit of work is one transaction, redone as a whole where the trouble passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, Self, TypeVar
+
+import sqlalchemy as sa
+from tenacity import (
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    stop_after_delay,
+    wait_random_exponential,
+)
+
+from pondctl.db.columns import OwnNames
+from pondctl.db.driver_errors import PASSING, diagnose
+from pondctl.db.engine import build_engine, require_file
+from pondctl.db.host_tables import HostTables, build_host_tables
+from pondctl.db.own_tables import OwnTables
+from pondctl.db.unit import Unit
+from pondctl.db.urls import Address, read_url
+from pondctl.db.version import require_version
+from pondctl.errors import DatabaseUnavailableError
+
+T = TypeVar("T")
+
+_ATTEMPTS: Final = 6
+_SECONDS: Final = 60.0
+
+
+class Database:
+    """The host's database and pondctl's own tables, which are there too unless `state_url` names another.
+
+    Safe to share between threads: each unit takes its own short connection.
+    """
+
+    def __init__(self, host: Address, state: Address, host_tables: HostTables, own_tables: OwnTables) -> None:
+        self.host_address = host
+        self.state_address = state
+        self.host_tables = host_tables
+        self.own_tables = own_tables
+        self.host_engine = build_engine(host)
+        self.state_engine = self.host_engine if state is host else build_engine(state)
+        self._version_is_right = False
+
+    @classmethod
+    def open(
+        cls,
+        url: str,
+        *,
+        state_url: str = "",
+        state_schema: str = "pondctl",
+        names: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Read the settings; no connection is made yet.
+
+        Raises `ConfigurationError` for a URL or name that cannot be meant, or a driver that is missing.
+        """
+        host = read_url(url)
+        state = read_url(state_url) if state_url and state_url != url else host
+        own_names = OwnNames(None if state.is_sqlite else state_schema)
+        return cls(host, state, build_host_tables(names or {}), OwnTables(own_names))
+
+    @property
+    def is_one(self) -> bool:
+        """Whether own tables and host tables share a transaction."""
+        return self.state_engine is self.host_engine
+
+    def write(self, work: Callable[[Unit], T]) -> T:
+        """Do `work` in one transaction; it is called again, from the start, after trouble that passes.
+
+        With a separate `state_url` the own tables commit first, then the host's: work must be right
+        when the first happened without the second.
+        """
+        return self._run(work, writing=True)
+
+    def read(self, work: Callable[[Unit], T]) -> T:
+        """Do `work` in a transaction that is rolled back: it reads, whatever it tries."""
+        return self._run(work, writing=False)
+
+    def look(self, work: Callable[[Unit], T]) -> T:
+        """Like `read`, on a schema of any age or none."""
+        return self._redo(work, writing=False)
+
+    def apply(self, work: Callable[[Unit], T]) -> T:
+        """Like `write`, on a schema of any age or none: for `db init` and `db upgrade`."""
+        return self._redo(work, writing=True)
+
+    def close(self) -> None:
+        """Give back all connections."""
+        self.host_engine.dispose()
+        self.state_engine.dispose()
+
+    def _run(self, work: Callable[[Unit], T], *, writing: bool) -> T:
+        if not self._version_is_right:
+            require_file(self.host_address)
+            require_file(self.state_address)
+            self._redo(require_version, writing=False)
+            self._version_is_right = True
+        return self._redo(work, writing=writing)
+
+    def _redo(self, work: Callable[[Unit], T], *, writing: bool) -> T:
+        again = Retrying(
+            stop=stop_after_attempt(_ATTEMPTS) | stop_after_delay(_SECONDS),
+            wait=wait_random_exponential(multiplier=0.05, max=2.0),
+            retry=retry_if_exception(_passes),
+            reraise=True,
+        )
+        try:
+            result: T = again(self._attempt, work, writing)
+            return result
+        except sa.exc.DBAPIError as error:
+            raise diagnose(error).as_error() from error
+        except sa.exc.TimeoutError as error:
+            raise DatabaseUnavailableError("no database connection became free in time") from error
+
+    def _attempt(self, work: Callable[[Unit], T], writing: bool) -> T:
+        engines = (self.host_engine, self.state_engine)
+        with Unit(*engines, self.host_tables, self.own_tables, writing=writing) as unit:
+            result = work(unit)
+            if writing:
+                unit.commit()
+            return result
+
+
+def _passes(error: BaseException) -> bool:
+    if isinstance(error, sa.exc.TimeoutError):
+        return True
+    return isinstance(error, sa.exc.DBAPIError) and diagnose(error).trouble in PASSING

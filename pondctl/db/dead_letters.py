@@ -1,0 +1,136 @@
+"""The durable inbox of dead messages: looking at one costs no receive."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from pondctl.db.dialects import utc_in, utcnow
+from pondctl.db.own_tables import OwnTables
+from pondctl.db.records import DeadLetter, DeadLetterFilter, NewDeadLetter
+from pondctl.errors import NotFoundError
+
+OPEN: Final = "open"
+REQUEUED: Final = "requeued"
+DISCARDED: Final = "discarded"
+
+
+class DeadLetters:
+    """Reads and writes the table `dead_letter`."""
+
+    def __init__(self, connection: sa.Connection, tables: OwnTables) -> None:
+        self._connection = connection
+        self._table = tables.dead_letter
+
+    def add(self, new: NewDeadLetter) -> bool:
+        """Take a letter in; False where its key is there already, and nothing changes."""
+        t = self._table.c
+        known = sa.select(t.id).where(t.letter_key == new.key)
+        if self._connection.execute(known).scalar() is not None:
+            return False
+        expires = None if new.expires_in_seconds is None else utc_in(new.expires_in_seconds)
+        insert = (
+            sa.insert(self._table)
+            .inline()
+            .values(
+                letter_key=new.key,
+                source_queue=new.source_queue,
+                source_message_id=new.source_message_id,
+                lineage=new.lineage,
+                bulk_change_id=new.bulk_change_id,
+                retry_number=new.retry_number,
+                receive_count=new.receive_count,
+                body=new.body,
+                attributes=json.dumps(dict(new.attributes)),
+                category=str(new.category),
+                reason=new.reason,
+                attempts=json.dumps([dict(attempt) for attempt in new.attempts], default=str),
+                state=OPEN,
+                requeue_count=0,
+                created_at=utcnow(),
+                expires_at=expires,
+                changed_at=utcnow(),
+            )
+        )
+        self._connection.execute(insert)
+        return True
+
+    def get(self, letter_id: int) -> DeadLetter:
+        """Raises `NotFoundError` where there is none."""
+        found = self._read(self._select().where(self._table.c.id == letter_id))
+        if not found:
+            raise NotFoundError(f"dead letter {letter_id} does not exist", hint="`pondctl dead-letter list`")
+        return found[0]
+
+    def find(self, key: str) -> DeadLetter | None:
+        """The letter with this key."""
+        found = self._read(self._select().where(self._table.c.letter_key == key))
+        return found[0] if found else None
+
+    def list_matching(
+        self, which: DeadLetterFilter, *, after_id: int = 0, limit: int | None = None
+    ) -> list[DeadLetter]:
+        """The next letters, oldest first."""
+        t = self._table.c
+        query = self._select().where(self._matches(which), t.id > after_id).order_by(t.id)
+        return self._read(query.limit(limit) if limit is not None else query)
+
+    def count(self, which: DeadLetterFilter) -> int:
+        """How many letters match."""
+        query = sa.select(sa.func.count()).select_from(self._table).where(self._matches(which))
+        return self._connection.execute(query).scalar_one()
+
+    def count_by_category(self, state: str = OPEN) -> dict[str, int]:
+        """How many letters of a state there are for each category."""
+        t = self._table.c
+        query = sa.select(t.category, sa.func.count()).where(t.state == state).group_by(t.category)
+        return dict(self._connection.execute(query).tuples().all())
+
+    def oldest_age_seconds(self) -> float | None:
+        """The age of the oldest open letter."""
+        t = self._table.c
+        query = sa.select(sa.func.min(t.created_at), utcnow()).where(t.state == OPEN)
+        oldest, now = self._connection.execute(query).one()
+        return (now - oldest).total_seconds() if oldest is not None else None
+
+    def mark(self, letter_id: int, state: str, *, from_state: str, by: str, reason: str | None) -> bool:
+        """Move a letter; False where somebody else has moved it from `from_state` already."""
+        t = self._table.c
+        values: dict[str, Any] = {"state": state, "changed_by": by, "change_reason": reason}
+        if state == REQUEUED:
+            values["requeue_count"] = t.requeue_count + 1
+        update = sa.update(self._table).where(t.id == letter_id, t.state == from_state)
+        return self._connection.execute(update.values(**values, changed_at=utcnow())).rowcount == 1
+
+    def _matches(self, which: DeadLetterFilter) -> sa.ColumnElement[bool]:
+        t = self._table.c
+        given = {
+            t.state: which.state,
+            t.category: which.category,
+            t.bulk_change_id: which.bulk_change_id,
+            t.source_queue: which.source_queue,
+        }
+        terms = [column == value for column, value in given.items() if value is not None]
+        if which.text is not None:
+            terms.append(
+                sa.or_(*(c.contains(which.text, autoescape=True) for c in (t.body, t.attributes, t.reason)))
+            )
+        if which.within_seconds is not None:
+            terms.append(t.created_at >= utc_in(-which.within_seconds))
+        return sa.and_(sa.true(), *terms)
+
+    def _select(self) -> sa.Select[Any]:
+        t = self._table.c
+        names = (field.name for field in fields(DeadLetter))
+        return sa.select(*(t.letter_key.label("key") if name == "key" else t[name] for name in names))
+
+    def _read(self, query: sa.Select[Any]) -> list[DeadLetter]:
+        return [_letter(row._asdict()) for row in self._connection.execute(query)]
+
+
+def _letter(row: dict[str, Any]) -> DeadLetter:
+    texts = {"attributes": json.loads(row["attributes"]), "attempts": tuple(json.loads(row["attempts"]))}
+    return DeadLetter(**{**row, **texts})

@@ -1,0 +1,165 @@
+"""What a driver's error means: by number and SQLSTATE; texts change with version and language."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from dataclasses import dataclass
+from enum import Enum, auto
+
+import sqlalchemy as sa
+
+from pondctl.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    DatabaseUnavailableError,
+    PermissionDeniedError,
+    PondctlError,
+    SchemaError,
+)
+
+DRIVER_HINT = (
+    "`pip install mssql-python-odbc` brings Microsoft's driver, found by itself; its library can also be "
+    "named in driver=. Else Microsoft's own packages (ODBC Driver 18 for SQL Server), "
+    "or `apt-get install tdsodbc` and driver=FreeTDS"
+)
+
+
+class IntegrityConflictError(PondctlError):
+    """Two units wrote the same unique value; the unit is redone and then sees the other's row."""
+
+    code = "conflict"
+
+
+class Trouble(Enum):
+    """What to do about an error."""
+
+    BUSY = auto()
+    CONFLICT = auto()
+    CONNECTION = auto()
+    TIMEOUT = auto()
+    LOGIN = auto()
+    PERMISSION = auto()
+    SCHEMA = auto()
+    DISK_FULL = auto()
+    DRIVER = auto()
+    OTHER = auto()
+
+
+# After these the same unit can succeed; nothing of it was kept.
+PASSING = frozenset({Trouble.BUSY, Trouble.CONFLICT, Trouble.CONNECTION, Trouble.TIMEOUT})
+
+# pyodbc gives the native number only inside the text: "[state] words (number) (function)".
+_NATIVE = re.compile(r"\((-?[0-9]+)\)(?= \(SQL|; \[|\Z)")
+_BY_NUMBER = {
+    **dict.fromkeys((1205, 1222, 3960, 3935, 41302, 41305, 41325), Trouble.BUSY),
+    **dict.fromkeys((2627, 2601), Trouble.CONFLICT),
+    **dict.fromkeys((18456, 18452, 18470, 18487, 18488, 4060), Trouble.LOGIN),
+    **dict.fromkeys((229, 230, 262, 297, 300, 916, 1088, 2760, 15247), Trouble.PERMISSION),
+    **dict.fromkeys((207, 208, 2812), Trouble.SCHEMA),
+    **dict.fromkeys((1101, 1105, 9002), Trouble.DISK_FULL),
+}
+_BY_STATE = {
+    "40001": Trouble.BUSY,
+    "HYT00": Trouble.TIMEOUT,
+    "HYT01": Trouble.TIMEOUT,
+    "28000": Trouble.LOGIN,
+    "42S02": Trouble.SCHEMA,
+    "42S22": Trouble.SCHEMA,
+    **dict.fromkeys(("IM002", "IM003", "IM004", "IM005", "01000"), Trouble.DRIVER),
+}
+# Primary codes; SQLite keeps the finer meaning in the bits above.
+_BY_SQLITE_CODE = {
+    sqlite3.SQLITE_BUSY: Trouble.BUSY,
+    sqlite3.SQLITE_LOCKED: Trouble.BUSY,
+    sqlite3.SQLITE_FULL: Trouble.DISK_FULL,
+    sqlite3.SQLITE_READONLY: Trouble.PERMISSION,
+    sqlite3.SQLITE_CANTOPEN: Trouble.PERMISSION,
+    sqlite3.SQLITE_PERM: Trouble.PERMISSION,
+    sqlite3.SQLITE_AUTH: Trouble.PERMISSION,
+    sqlite3.SQLITE_IOERR: Trouble.CONNECTION,
+}
+_SQLITE_UNIQUE = (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """An error, understood. `number` is the server's own, or SQLite's code."""
+
+    trouble: Trouble
+    number: int | None
+    state: str | None
+    words: str
+
+    def as_error(self) -> PondctlError:
+        """The error that ends the run."""
+        what = f" ({self.number or self.state})" if self.number or self.state else ""
+        kind, message, hint = _ERRORS.get(
+            self.trouble, (PondctlError, "the database refused a statement", None)
+        )
+        return kind(f"{message}{what}: {self.words}", hint=hint)
+
+
+def diagnose(error: sa.exc.DBAPIError) -> Diagnosis:
+    """Understand an error that SQLAlchemy wrapped."""
+    original = error.orig
+    if isinstance(original, sqlite3.Error):
+        return _diagnose_sqlite(original)
+    arguments = original.args if original is not None else ()
+    state = str(arguments[0]) if arguments and re.fullmatch("[0-9A-Z]{5}", str(arguments[0])) else None
+    words = str(arguments[-1]) if arguments else "no words given"
+    numbers = [int(number) for number in _NATIVE.findall(words)]
+    known = next((number for number in numbers if number in _BY_NUMBER), None)
+    if known is not None:
+        return Diagnosis(_BY_NUMBER[known], known, state, words)
+    return Diagnosis(_by_state(state), numbers[0] if numbers else None, state, words)
+
+
+def _by_state(state: str | None) -> Trouble:
+    if state is None:
+        return Trouble.OTHER
+    if state.startswith("08"):
+        return Trouble.CONNECTION
+    return _BY_STATE.get(state, Trouble.OTHER)
+
+
+def _diagnose_sqlite(original: sqlite3.Error) -> Diagnosis:
+    code: int | None = getattr(original, "sqlite_errorcode", None)
+    words = str(original)
+    if code is None:
+        return Diagnosis(Trouble.OTHER, None, None, words)
+    if code in _SQLITE_UNIQUE:
+        return Diagnosis(Trouble.CONFLICT, code, None, words)
+    # SQLite has one code for all that is wrong with a statement; only its words tell a missing table.
+    if code == sqlite3.SQLITE_ERROR and words.startswith(("no such table", "no such column", "table ")):
+        return Diagnosis(Trouble.SCHEMA, code, None, words)
+    return Diagnosis(_BY_SQLITE_CODE.get(code & 0xFF, Trouble.OTHER), code, None, words)
+
+
+_ERRORS: dict[Trouble, tuple[type[PondctlError], str, str | None]] = {
+    Trouble.BUSY: (DatabaseUnavailableError, "the database stayed busy", "run the same command again"),
+    Trouble.CONFLICT: (IntegrityConflictError, "a unique value was written twice", None),
+    Trouble.CONNECTION: (
+        DatabaseUnavailableError,
+        "the database cannot be reached",
+        "is the server up, and `database.url` right? Then run the same command again",
+    ),
+    Trouble.TIMEOUT: (DatabaseUnavailableError, "the database did not answer in time", None),
+    Trouble.LOGIN: (
+        AuthenticationError,
+        "the database refused the login",
+        "check the user, the password and the database's name in `database.url`",
+    ),
+    Trouble.PERMISSION: (
+        PermissionDeniedError,
+        "the database login lacks a right",
+        "`pondctl db check` says which; `pondctl db grants` prints a script for a DBA",
+    ),
+    Trouble.SCHEMA: (
+        SchemaError,
+        "a table or column is missing",
+        "`pondctl db check` compares; `database.names` says what is called differently here",
+    ),
+    Trouble.DISK_FULL: (DatabaseUnavailableError, "the database is full", "make room, then run it again"),
+    Trouble.DRIVER: (ConfigurationError, "the database driver cannot be loaded", DRIVER_HINT),
+}

@@ -1,0 +1,85 @@
+"""Builds an engine for an address; the quirks of databases and drivers are here and nowhere else."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from pondctl.db.urls import Address
+from pondctl.errors import ConfigurationError
+
+WRITING: Final = "pondctl_writing"
+_BUSY_SECONDS: Final = 30.0
+_CONNECT_SECONDS: Final = 15
+_QUERY_SECONDS: Final = 120
+
+
+def build_engine(address: Address) -> sa.Engine:
+    """An engine that has not connected yet."""
+    return _sqlite_engine(address) if address.is_sqlite else _sqlserver_engine(address)
+
+
+def require_file(address: Address) -> None:
+    """SQLite would make an empty file of a name that is mistyped; that is for `db init` alone."""
+    if address.file is not None and not address.file.exists():
+        raise ConfigurationError(
+            f"the database file {address.file} does not exist",
+            hint="is `database.url` right? `pondctl db init` makes a new database",
+        )
+
+
+def _sqlite_engine(address: Address) -> sa.Engine:
+    seconds = float(str(address.url.query.get("timeout", _BUSY_SECONDS)))
+    engine = sa.create_engine(
+        address.url.difference_update_query(["timeout"]),
+        # The driver's own implicit transactions would begin late and without the write lock.
+        connect_args={"isolation_level": None, "timeout": seconds},
+        hide_parameters=True,
+        pool_size=10,
+        max_overflow=60,
+    )
+
+    def prepare(connection: sqlite3.Connection, _record: object) -> None:
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    def begin(connection: sa.Connection) -> None:
+        # A transaction that writes takes the lock first: one that read before could never get it.
+        writing = connection.get_execution_options().get(WRITING, False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+    sa.event.listen(engine, "connect", prepare)
+    sa.event.listen(engine, "begin", begin)
+    return engine
+
+
+def _sqlserver_engine(address: Address) -> sa.Engine:
+    options: dict[str, Any] = {}
+    if address.freetds:
+        # Without these: HY090 on a bound parameter, and an error on the rollback that follows an error.
+        options = {"use_setinputsizes": False, "ignore_no_transaction_on_rollback": True}
+    elif address.url.get_driver_name() == "pyodbc":
+        # FreeTDS crashes the interpreter with it.
+        options = {"fast_executemany": True}
+    engine = sa.create_engine(
+        address.url,
+        isolation_level="READ COMMITTED",
+        pool_pre_ping=True,
+        pool_recycle=1800,
+        pool_size=10,
+        max_overflow=60,
+        hide_parameters=True,
+        connect_args={"timeout": _CONNECT_SECONDS},
+        **options,
+    )
+    sa.event.listen(engine, "connect", _limit_query_time)
+    return engine
+
+
+def _limit_query_time(connection: Any, _record: object) -> None:
+    # A driver that knows no query timeout is used without one.
+    with contextlib.suppress(Exception):
+        connection.timeout = _QUERY_SECONDS

@@ -1,0 +1,38 @@
+"""Small facts that outlive a run: a name, a text, and when it was written."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from pondctl.db.dialects import utcnow
+from pondctl.db.own_tables import OwnTables
+
+
+class Meta:
+    """Reads and writes the table `meta`."""
+
+    def __init__(self, connection: sa.Connection, tables: OwnTables) -> None:
+        self._connection = connection
+        self._table = tables.meta
+
+    def get(self, name: str) -> str | None:
+        """The text kept under `name`."""
+        t = self._table.c
+        found: str | None = self._connection.execute(sa.select(t.value).where(t.name == name)).scalar()
+        return found
+
+    def set(self, name: str, value: str) -> None:
+        """Keep a text under `name`, in place of what was there."""
+        values = {"value": value, "changed_at": utcnow()}
+        update = sa.update(self._table).where(self._table.c.name == name).values(values)
+        if self._connection.execute(update).rowcount == 0:
+            self._connection.execute(sa.insert(self._table).inline().values(name=name, **values))
+
+    def account_size(self, account: str) -> int | None:
+        """How many devices the last complete scan of a ThingSpace account showed."""
+        value = self.get(f"account_size:{account}")
+        return None if value is None else int(value)
+
+    def set_account_size(self, account: str, devices: int) -> None:
+        """Keep the size that a complete scan has shown."""
+        self.set(f"account_size:{account}", str(devices))

@@ -1,0 +1,111 @@
+"""Which bulk changes have work left, asked for many of them in one statement."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from pondctl.db.dialects import utc_in
+from pondctl.db.host_tables import HostTables
+from pondctl.db.work_rows import is_unsettled, is_work
+from pondctl.models import BulkChange, BulkStatus
+
+_BY: Final = "pondctl"
+_STARTED: Final = (str(BulkStatus.PENDING), str(BulkStatus.PROCESSING))
+_ENDS: Final = (BulkStatus.PROCESSED, BulkStatus.ERROR)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownBulkChange:
+    """A header, and whether rows are left: as ThingSpace has it (`has_work`), and as the host has it."""
+
+    bulk_change: BulkChange
+    has_work: bool
+    has_unsettled: bool
+
+    @property
+    def ended(self) -> bool:
+        """Whether the header says that nothing is to come."""
+        return self.bulk_change.status in _ENDS
+
+
+class OpenWork:
+    """Reads headers together with what their rows, and their log, say."""
+
+    def __init__(self, connection: sa.Connection, tables: HostTables) -> None:
+        self._connection = connection
+        self._header = tables.bulk_change
+        self._row = tables.device_change
+        self._log = tables.change_log
+
+    def find(self, bulk_change_ids: Collection[int]) -> dict[int, KnownBulkChange]:
+        """Those of them that exist."""
+        header = self._header
+        query = self._select().where(header["Id"].in_(list(bulk_change_ids)))
+        return {known.bulk_change.id: known for known in self._read(query)}
+
+    def page_forgotten(
+        self, after_id: int, limit: int, *, oldest_seconds: float, quiet_seconds: float
+    ) -> list[BulkChange]:
+        """The next bulk changes that were started, have not ended, and that nobody else is seen to work on.
+
+        Started: the header says so, or pondctl made it. Quiet: for that long nobody else has logged a
+        step and, where pondctl has not touched the header yet, it is not newer either.
+        """
+        header, log = self._header, self._log
+        started = header["Status"].in_(_STARTED)
+        made_here = sa.and_(header["Status"] == str(BulkStatus.NEW), header["CreatedBy"].startswith(_BY))
+        touched_here = sa.func.coalesce(header["ProcessedBy"], "") == _BY
+        others = sa.and_(
+            log["BulkChangeId"] == header["Id"],
+            log["ProcessedBy"] != _BY,
+            log["ProcessedDate"] > utc_in(-quiet_seconds),
+        )
+        query = (
+            self._select()
+            .where(
+                sa.or_(started, made_here),
+                header["Id"] > after_id,
+                ~_before(header["CreatedDate"], oldest_seconds),
+                sa.or_(touched_here, made_here, _before(header["CreatedDate"], quiet_seconds)),
+                ~sa.exists().where(others),
+            )
+            .order_by(header["Id"])
+            .limit(limit)
+        )
+        return [known.bulk_change for known in self._read(query)]
+
+    def _select(self) -> sa.Select[Any]:
+        header, row = self._header, self._row
+        columns = ("Id", "ServiceProviderId", "TenantId", "ChangeRequestType", "Status", "CreatedBy")
+        dates = ("CreatedDate", "ProcessedDate")
+        unsettled = sa.and_(row["BulkChangeId"] == header["Id"], is_unsettled(row))
+        return sa.select(
+            *(header[name] for name in (*columns, *dates)),
+            sa.case((sa.exists().where(is_work(row, header["Id"])), 1), else_=0).label("has_work"),
+            sa.case((sa.exists().where(unsettled), 1), else_=0).label("has_unsettled"),
+        ).where(header.alive())
+
+    def _read(self, query: sa.Select[Any]) -> list[KnownBulkChange]:
+        return [
+            KnownBulkChange(
+                BulkChange(row[0], row[1], row[2], row[3] or "", row[4], *row[5:8]),
+                bool(row[8]),
+                bool(row[9]),
+            )
+            for row in self._connection.execute(query)
+        ]
+
+
+def _before(date: sa.ColumnElement[datetime], seconds: float) -> sa.ColumnElement[bool]:
+    """Whether the date is longer ago than that; a date that is not there is neither old nor new."""
+    return sa.and_(date.is_not(None), date < utc_in(-seconds))
+
+
+def _known(row: tuple[Any, ...]) -> KnownBulkChange:
+    bulk_change = BulkChange(row[0], row[1], row[2], row[3] or "", row[4], *row[5:8])
+    return KnownBulkChange(bulk_change, bool(row[8]), bool(row[9]))

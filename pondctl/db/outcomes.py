@@ -1,0 +1,60 @@
+"""What a run decided about its devices, kept for `runs show` and for the report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from pondctl.db.batches import execute_many
+from pondctl.db.own_tables import OwnTables
+from pondctl.db.records import StoredOutcome
+from pondctl.errors import Category
+from pondctl.models import DeviceOutcome, Outcome
+
+
+class Outcomes:
+    """Writes and reads the table `outcome`."""
+
+    def __init__(self, connection: sa.Connection, tables: OwnTables) -> None:
+        self._connection = connection
+        self._table = tables.outcome
+
+    def add(self, run_id: str, outcomes: Sequence[DeviceOutcome]) -> None:
+        """Keep the outcomes in this order."""
+        insert = sa.insert(self._table).inline()
+        execute_many(self._connection, insert, [_row(run_id, outcome) for outcome in outcomes])
+
+    def page(self, run_id: str, after: int, limit: int) -> list[StoredOutcome]:
+        """The next outcomes of a run; `after` 0 begins."""
+        t = self._table.c
+        names = (t.iccid, t.outcome, t.category, t.carrier_state, t.msisdn, t.detail, t.device_change_id)
+        query = sa.select(t.id, *names).where(t.run_id == run_id, t.id > after).order_by(t.id).limit(limit)
+        return [
+            StoredOutcome(row[0], _outcome(row[1], row[2], row[3], tuple(row[4:])))
+            for row in self._connection.execute(query)
+        ]
+
+    def counts(self, run_id: str) -> dict[Outcome, int]:
+        """How many of each outcome are kept."""
+        t = self._table.c
+        query = sa.select(t.outcome, sa.func.count()).where(t.run_id == run_id).group_by(t.outcome)
+        return {Outcome(word): count for word, count in self._connection.execute(query)}
+
+
+def _outcome(iccid: str, outcome: str, category: str | None, more: tuple[Any, ...]) -> DeviceOutcome:
+    return DeviceOutcome(iccid, Outcome(outcome), Category(category) if category else None, *more)
+
+
+def _row(run_id: str, outcome: DeviceOutcome) -> dict[str, Any]:
+    return {
+        "run_id": run_id,
+        "iccid": outcome.iccid[:50],
+        "device_change_id": outcome.device_change_id,
+        "outcome": str(outcome.outcome),
+        "category": None if outcome.category is None else str(outcome.category),
+        "carrier_state": None if outcome.carrier_state is None else outcome.carrier_state[:100],
+        "msisdn": None if outcome.msisdn is None else outcome.msisdn[:50],
+        "detail": outcome.detail,
+    }

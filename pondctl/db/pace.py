@@ -1,0 +1,172 @@
+"""One rate for all processes and hosts: slots in time, handed out by one row of the table `pace`."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from pondctl.db.database import Database
+from pondctl.db.dialects import utcnow
+from pondctl.db.unit import Unit
+from pondctl.models import Stop
+
+_MICRO: Final = 1_000_000
+# Slots lie a little wider than the rate allows: 40 ms of jitter on the way then still fit into a second.
+_SLACK: Final = 1.04
+# Half of that is for waking late here; a thread that wakes later gives its slot up.
+_LATE_SECONDS: Final = 0.02
+# Nobody reserves further ahead, so that a throttled carrier is heard by all within a second.
+_HORIZON: Final = 1.0
+_BLOCK_SECONDS: Final = 0.25
+_SLOWEST: Final = 1 / 16
+_REGAINED_PER_SECOND: Final = 0.05
+_SAME_EVENT: Final = 1.0
+_EPOCH: Final = datetime(1970, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Slots:
+    """Times in database microseconds. No slots: come back when `free_at` is near."""
+
+    now: int
+    free_at: int
+    slots: tuple[int, ...] = ()
+
+
+class DatabasePace:
+    """Lets calls go evenly over everyone who uses the same `name`; safe to share between threads.
+
+    A rate that is no whole number is rounded down to one, as in any sliding second there can only be
+    a whole number of calls; a rate below 1 spaces the calls by its inverse. When the carrier throttles,
+    the rate is halved for all and regained by a twentieth a second.
+    """
+
+    def __init__(self, database: Database, name: str, requests_per_second: float, stop: Stop) -> None:
+        if not (math.isfinite(requests_per_second) and requests_per_second > 0):
+            raise ValueError("requests_per_second must be above 0")
+        self._database = database
+        self._table = database.own_tables.pace
+        self._name = name
+        self._stop = stop
+        burst = max(1, math.floor(requests_per_second))
+        self._interval = max(1.0, 1 / requests_per_second) / burst * _SLACK
+        self._block = max(1, int(_BLOCK_SECONDS / self._interval))
+        self._counting = threading.Lock()
+        self._reserving = threading.Lock()
+        self._waiting = 0
+        self._slots: deque[float] = deque()
+        self._event = 0
+        self._clock = _ClockDifference()
+
+    def wait(self) -> None:
+        """Return when one more call is allowed, or at once when the run is to stop."""
+        with self._counting:
+            self._waiting += 1
+        try:
+            while not self._stop.is_set():
+                event, slot = self._event, self._take()
+                if slot is None:
+                    return
+                self._stop.wait(max(0.0, slot - time.monotonic()))
+                # Throttled meanwhile: slots given out before are void.
+                if event == self._event and time.monotonic() - slot <= _LATE_SECONDS:
+                    return
+        finally:
+            with self._counting:
+                self._waiting -= 1
+
+    def throttled(self, retry_after: float | None) -> None:
+        """Hold all calls as long as the carrier asks, and halve the rate."""
+        with self._reserving:
+            self._event += 1
+            self._slots.clear()
+            self._database.write(lambda unit: self._slow_down(unit, retry_after or 0.0))
+
+    def _take(self) -> float | None:
+        """The next slot of this process, by its own monotonic clock; None when the run is to stop."""
+        with self._reserving:
+            while not self._stop.is_set():
+                if self._slots:
+                    return self._slots.popleft()
+                wanted = min(self._waiting, self._block)
+                reserved = self._database.write(lambda unit, wanted=wanted: self._reserve(unit, wanted))  # type: ignore[misc]
+                self._clock.learn(reserved.now / _MICRO, time.monotonic())
+                self._slots.extend(self._clock.local(slot / _MICRO) for slot in reserved.slots)
+                if not self._slots:
+                    ahead = (reserved.free_at - reserved.now) / _MICRO - _HORIZON
+                    self._stop.wait(min(max(ahead, self._interval / 2), 0.5))
+        return None
+
+    def _reserve(self, unit: Unit, wanted: int) -> _Slots:
+        while True:
+            row, now = self._row(unit)
+            first = max(now, row.next_slot)
+            if first > now + _HORIZON * _MICRO:
+                return _Slots(now, first)
+            interval = self._interval / _factor(row, now) * _MICRO
+            slots = tuple(first + math.ceil(place * interval) for place in range(wanted + 1))
+            if self._write(unit, row.version, next_slot=slots[-1]):
+                return _Slots(now, slots[-1], slots[:-1])
+
+    def _slow_down(self, unit: Unit, retry_after: float) -> None:
+        while True:
+            row, now = self._row(unit)
+            resume = now + round(max(retry_after, self._interval) * _MICRO)
+            changes: dict[str, Any] = {"next_slot": max(row.next_slot, resume)}
+            if now >= row.throttled_at + _SAME_EVENT * _MICRO:
+                # Many calls in flight are throttled together; that is one event, not sixty-four.
+                changes["factor"] = max(_SLOWEST, _factor(row, now) / 2)
+                changes["throttled_at"] = resume
+            if self._write(unit, row.version, **changes):
+                return
+
+    def _row(self, unit: Unit) -> tuple[Any, int]:
+        t = self._table.c
+        query = sa.select(*t, utcnow().label("now")).where(t.name == self._name)
+        row = unit.state.execute(query).one_or_none()
+        if row is None:
+            new = {"name": self._name, "next_slot": 0, "throttled_at": 0, "factor": 1.0, "version": 0}
+            unit.state.execute(sa.insert(self._table).inline().values(new))
+            row = unit.state.execute(query).one()
+        since = row.now - _EPOCH
+        return row, (since.days * 86400 + since.seconds) * _MICRO + since.microseconds
+
+    def _write(self, unit: Unit, version: int, **values: Any) -> bool:
+        t = self._table.c
+        update = sa.update(self._table).where(t.name == self._name, t.version == version)
+        return unit.state.execute(update.values(**values, version=version + 1)).rowcount == 1
+
+
+class _ClockDifference:
+    """How far the database's clock is ahead of this process's monotonic one.
+
+    An answer is on its way for a while, so each sample is too small; the largest is the nearest. It
+    fades, because clocks drift, and is given up when the database's clock was set back.
+    """
+
+    def __init__(self) -> None:
+        self._ahead = -math.inf
+        self._learned_at = 0.0
+
+    def learn(self, database_now: float, monotonic_now: float) -> None:
+        """Take in what the database's clock said just before `monotonic_now`."""
+        sample = database_now - monotonic_now
+        faded = self._ahead - 0.0005 * (monotonic_now - self._learned_at)
+        self._ahead = sample if sample < faded - 0.5 else max(sample, faded)
+        self._learned_at = monotonic_now
+
+    def local(self, database_time: float) -> float:
+        """The monotonic time of a moment of the database's clock."""
+        return database_time - self._ahead
+
+
+def _factor(row: Any, now: int) -> float:
+    regained = _REGAINED_PER_SECOND * max(0.0, (now - row.throttled_at) / _MICRO)
+    return float(min(1.0, row.factor + regained))

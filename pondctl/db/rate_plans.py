@@ -1,0 +1,132 @@
+"""The host's table of packages: what stands at the carrier is what stands here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from pondctl.db.batches import chunks, execute_many
+from pondctl.db.dialects import utcnow
+from pondctl.db.host_tables import HostTables
+from pondctl.db.step_records import RatePlanRow
+
+_ACTIVE: Final = "ACTIVE"
+_TERMINATED: Final = "TERMINATED"
+_BY: Final = "pondctl"
+_KEYS_A_STATEMENT: Final = 500
+
+
+class RatePlans:
+    """Reads and writes `PondDeviceCarrierRatePlan`. Every write can safely come twice."""
+
+    def __init__(self, connection: sa.Connection, tables: HostTables) -> None:
+        self._connection = connection
+        self._plan = tables.rate_plan
+
+    def find_active(self, iccid: str, service_provider_id: int) -> list[RatePlanRow]:
+        """The packages that the host takes for active."""
+        plan = self._plan
+        query = self._select().where(
+            plan["ICCID"] == iccid,
+            plan["ServiceProviderId"] == service_provider_id,
+            plan["Status"] == _ACTIVE,
+        )
+        return [RatePlanRow(*row[1:]) for row in self._connection.execute(query)]
+
+    def newest_provider(self, iccids: Iterable[str]) -> dict[str, int]:
+        """The service provider of each device's newest row, where it has one."""
+        plan = self._plan
+        newest: dict[str, int] = {}
+        for chunk in chunks(iccids, _KEYS_A_STATEMENT):
+            query = (
+                sa.select(plan["ICCID"], plan["ServiceProviderId"])
+                .where(plan["ICCID"].in_(chunk))
+                .order_by(plan["Id"])
+            )
+            newest.update((row[0], row[1]) for row in self._connection.execute(query))
+        return newest
+
+    def save(self, standing: Mapping[str, Sequence[RatePlanRow]]) -> None:
+        """Write all packages of these devices as the carrier shows them.
+
+        A row that says ACTIVE of a package which the carrier does not list any more is over.
+        """
+        there = self._there(standing)
+        changed: list[dict[str, Any]] = []
+        missing: list[dict[str, Any]] = []
+        for iccid, rows in standing.items():
+            of_device = there.get(iccid, {})
+            for row in rows:
+                known = of_device.pop(row.package_id, None)
+                if known is None:
+                    missing += [] if row.package_type_id is None else [_new(row)]
+                else:
+                    changed += _changes(known, row)
+            for forgotten in of_device.values():
+                changed += [_change(i, status, _TERMINATED) for i, status in forgotten if status == _ACTIVE]
+        self._update(changed)
+        self._insert(missing)
+
+    def _there(self, iccids: Iterable[str]) -> dict[str, dict[str, list[tuple[int, str]]]]:
+        """(id, status) of the rows, by ICCID and package id; a host may have doubled some."""
+        plan = self._plan
+        found: dict[str, dict[str, list[tuple[int, str]]]] = {}
+        for chunk in chunks(iccids, _KEYS_A_STATEMENT):
+            query = sa.select(plan["Id"], plan["ICCID"], plan["PackageId"], plan["Status"])
+            for row_id, iccid, package_id, status in self._connection.execute(
+                query.where(plan["ICCID"].in_(chunk))
+            ):
+                found.setdefault(iccid, {}).setdefault(package_id, []).append((row_id, status))
+        return found
+
+    def _update(self, rows: Sequence[dict[str, Any]]) -> None:
+        plan = self._plan
+        update = (
+            sa.update(plan.table)
+            .where(plan["Id"] == sa.bindparam("row_id"), plan["Status"] == sa.bindparam("was"))
+            .values(plan.present({"Status": sa.bindparam("becomes"), "LastModified": utcnow()}))
+        )
+        execute_many(self._connection, update, rows)
+
+    def _insert(self, rows: Sequence[dict[str, Any]]) -> None:
+        plan = self._plan
+        values = {
+            "ICCID": sa.bindparam("iccid"),
+            "PackageId": sa.bindparam("package_id"),
+            "PackageTypeId": sa.bindparam("package_type_id"),
+            "Status": sa.bindparam("status"),
+            "DataUsageRemainingInBytes": sa.bindparam("left"),
+            "ServiceProviderId": sa.bindparam("provider"),
+            "ProcessedBy": _BY,
+            "CreatedDate": utcnow(),
+            "LastModified": utcnow(),
+            "IsActive": True,
+        }
+        insert = sa.insert(plan.table).inline().values(plan.present(values))
+        execute_many(self._connection, insert, rows)
+
+    def _select(self) -> sa.Select[Any]:
+        plan = self._plan
+        names = ("Id", "ICCID", "PackageId", "PackageTypeId", "Status", "DataUsageRemainingInBytes")
+        return sa.select(*(plan[name] for name in (*names, "ServiceProviderId")))
+
+
+def _changes(known: Sequence[tuple[int, str]], row: RatePlanRow) -> list[dict[str, Any]]:
+    return [_change(row_id, status, row.status) for row_id, status in known if status != row.status]
+
+
+def _change(row_id: int, was: str, becomes: str) -> dict[str, Any]:
+    return {"row_id": row_id, "was": was, "becomes": becomes}
+
+
+def _new(row: RatePlanRow) -> dict[str, Any]:
+    return {
+        "iccid": row.iccid,
+        "package_id": row.package_id,
+        "package_type_id": row.package_type_id,
+        "status": row.status,
+        "left": row.data_usage_remaining_in_bytes,
+        "provider": row.service_provider_id,
+    }

@@ -1,0 +1,183 @@
+"""The journal of carrier writes: an intent before each, its outcome after it, in one row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from pondctl.db.batches import chunks, execute_many
+from pondctl.db.dialects import utcnow
+from pondctl.db.own_tables import OwnTables
+from pondctl.db.step_records import (
+    NewWrite,
+    StepKey,
+    StepKind,
+    StepState,
+    StoredStep,
+    UnresolvedWrite,
+    WriteEnd,
+)
+
+_CARRIER: Final = "pond"
+_KEYS_A_STATEMENT: Final = 500
+_NO_WRITES: Final = (str(StepKind.CLAIM), str(StepKind.TARGETS))
+_UNRESOLVED: Final = (str(StepState.OPEN), str(StepState.UNKNOWN))
+
+
+class Steps:
+    """Reads and writes the table `step`, but for its claims."""
+
+    def __init__(self, connection: sa.Connection, tables: OwnTables) -> None:
+        self._connection = connection
+        self._step = tables.step
+        self._run = tables.run
+
+    def add_intents(self, writes: Sequence[NewWrite]) -> None:
+        """Record what is about to be sent; the call may be made once this is committed."""
+        values = {
+            "carrier": _CARRIER,
+            "state": str(StepState.OPEN),
+            "opened_at": utcnow(),
+            "sent_at": utcnow(),
+        }
+        insert = sa.insert(self._step).inline().values(values)
+        execute_many(self._connection, insert, [_intent_row(write) for write in writes])
+
+    def close(self, ends: Sequence[WriteEnd]) -> None:
+        """Record what became of writes. One that is resolved already keeps what it says."""
+        t = self._step.c
+        state = sa.bindparam("new_state", type_=t.state.type)
+        is_unknown = state == str(StepState.UNKNOWN)
+        update = (
+            sa.update(self._step)
+            .where(t.claim == sa.bindparam("named"), t.state.in_(_UNRESOLVED))
+            .values(
+                state=state,
+                answer=sa.bindparam("said"),
+                detail=sa.bindparam("words"),
+                category=sa.bindparam("reason"),
+                cut_at=sa.case((is_unknown, sa.func.coalesce(t.cut_at, utcnow())), else_=t.cut_at),
+                closed_at=sa.case((is_unknown, sa.null()), else_=utcnow()),
+            )
+        )
+        execute_many(self._connection, update, [_end_row(end) for end in ends])
+
+    def inherit(self, run_id: str, iccids: Collection[str]) -> list[UnresolvedWrite]:
+        """The unresolved writes that earlier runs have left on devices that this run has claimed.
+
+        An intent that nobody closed becomes unknown: its call may have been made as late as the end of
+        that run's lease, so that is when it was cut, or now where that is earlier.
+        """
+        for chunk in chunks(iccids, _KEYS_A_STATEMENT):
+            self._mark_cut(run_id, chunk)
+        return [write for chunk in chunks(iccids, _KEYS_A_STATEMENT) for write in self._unresolved(chunk)]
+
+    def add_targets(self, run_id: str, first_sequence: int, lists: Sequence[Sequence[str]]) -> None:
+        """Keep which devices a run is for, many in a row, so that it can be resumed."""
+        rows = [
+            {
+                **dict.fromkeys(("iccid", "operation"), ""),
+                "claim": str(StepKey(run_id, first_sequence + place)),
+                "run_id": run_id,
+                "sequence": first_sequence + place,
+                "kind": str(StepKind.TARGETS),
+                "service_provider_id": 0,
+                "intent": json.dumps(iccids, separators=(",", ":")),
+            }
+            for place, iccids in enumerate(lists)
+        ]
+        values = {"carrier": _CARRIER, "state": str(StepState.DONE), "opened_at": utcnow()}
+        execute_many(self._connection, sa.insert(self._step).inline().values(values), rows)
+
+    def page_targets(self, run_id: str, after: int) -> tuple[int, list[str]] | None:
+        """The next list of devices that a run is for, with its sequence; `after` 0 begins."""
+        t = self._step.c
+        query = (
+            sa.select(t.sequence, t.intent)
+            .where(t.run_id == run_id, t.kind == str(StepKind.TARGETS), t.sequence > after)
+            .order_by(t.sequence)
+            .limit(1)
+        )
+        found = self._connection.execute(query).first()
+        return None if found is None else (found[0], json.loads(found[1]))
+
+    def page(self, run_id: str, after: int, limit: int) -> list[StoredStep]:
+        """The next steps of a run by sequence; `after` 0 begins."""
+        t = self._step.c
+        where = (t.run_id == run_id, t.kind != str(StepKind.TARGETS), t.sequence > after)
+        return list(self._read(self._select().where(*where).order_by(t.sequence).limit(limit)))
+
+    def of_device(self, iccid: str, limit: int) -> list[StoredStep]:
+        """The latest steps about a device, newest first."""
+        t = self._step.c
+        return list(self._read(self._select().where(t.iccid == iccid).order_by(t.id.desc()).limit(limit)))
+
+    def count_unresolved(self) -> int:
+        """How many writes may have taken effect, or may yet."""
+        t = self._step.c
+        where = (t.state.in_(_UNRESOLVED), t.kind.not_in(_NO_WRITES))
+        query = sa.select(sa.func.count()).select_from(self._step).where(*where)
+        return self._connection.execute(query).scalar_one()
+
+    def _mark_cut(self, run_id: str, iccids: Sequence[str]) -> None:
+        t, r = self._step.c, self._run.c
+        lease = sa.select(r.lease_until).where(r.run_id == t.run_id, r.lease_until < utcnow())
+        cut = sa.func.coalesce(lease.scalar_subquery(), utcnow())
+        left = (t.iccid.in_(iccids), t.state == str(StepState.OPEN), t.kind.not_in(_NO_WRITES))
+        self._connection.execute(
+            sa.update(self._step)
+            .where(*left, t.run_id != run_id)
+            .values(state=str(StepState.UNKNOWN), cut_at=cut)
+        )
+
+    def _unresolved(self, iccids: Sequence[str]) -> Iterator[UnresolvedWrite]:
+        t = self._step.c
+        query = (
+            sa.select(t.run_id, t.sequence, t.kind, t.iccid, t.intent, t.cut_at, utcnow())
+            .where(t.iccid.in_(iccids), t.state == str(StepState.UNKNOWN), t.kind.not_in(_NO_WRITES))
+            .order_by(t.id)
+        )
+        for run_id, sequence, kind, iccid, intent, cut_at, now in self._connection.execute(query):
+            age = (now - cut_at).total_seconds() if cut_at else 0.0
+            key = StepKey(run_id, sequence)
+            yield UnresolvedWrite(key, StepKind(kind), iccid, json.loads(intent), age)
+
+    def _select(self) -> sa.Select[Any]:
+        t = self._step.c
+        about = (t.kind, t.operation, t.iccid, t.state, t.category, t.detail, t.opened_at, t.closed_at)
+        return sa.select(t.id, t.run_id, t.sequence, t.intent, t.answer, *about)
+
+    def _read(self, query: sa.Select[Any]) -> Iterator[StoredStep]:
+        for row in self._connection.execute(query):
+            row_id, run_id, sequence, intent, answer, *rest = row
+            said = None if answer is None else json.loads(answer)
+            yield StoredStep(row_id, StepKey(run_id, sequence), json.loads(intent), said, *rest)
+
+
+def _intent_row(write: NewWrite) -> dict[str, Any]:
+    subject = write.subject
+    return {
+        "claim": str(write.key),
+        "run_id": write.key.run_id,
+        "sequence": write.key.sequence,
+        "operation": subject.operation,
+        "kind": str(write.kind),
+        "iccid": subject.iccid,
+        "service_provider_id": subject.service_provider_id,
+        "device_change_id": subject.device_change_id,
+        "bulk_change_id": subject.bulk_change_id,
+        "intent": json.dumps(write.intent),
+    }
+
+
+def _end_row(end: WriteEnd) -> dict[str, Any]:
+    return {
+        "named": str(end.key),
+        "new_state": str(end.state),
+        "said": None if end.answer is None else json.dumps(end.answer),
+        "words": end.detail,
+        "reason": end.category,
+    }

@@ -1,0 +1,141 @@
+"""One unit of work: its connections, and the repositories on them."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from datetime import datetime
+from functools import cached_property
+from types import TracebackType
+from typing import Self
+
+import sqlalchemy as sa
+
+from pondctl.db.bulk_changes import BulkChanges
+from pondctl.db.change_log import ChangeLog
+from pondctl.db.dead_letters import DeadLetters
+from pondctl.db.deliveries import Deliveries
+from pondctl.db.device_changes import DeviceChanges
+from pondctl.db.dialects import utcnow
+from pondctl.db.driver_errors import Trouble, diagnose
+from pondctl.db.engine import WRITING
+from pondctl.db.host_tables import HostTables
+from pondctl.db.messages import Messages
+from pondctl.db.meta import Meta
+from pondctl.db.open_work import OpenWork
+from pondctl.db.outcomes import Outcomes
+from pondctl.db.own_tables import OwnTables
+from pondctl.db.runs import Runs
+
+
+class Unit:
+    """Made by `Database`; a repository is built, and a connection taken, when first used."""
+
+    def __init__(
+        self,
+        host_engine: sa.Engine,
+        state_engine: sa.Engine,
+        host_tables: HostTables,
+        own_tables: OwnTables,
+        *,
+        writing: bool,
+    ) -> None:
+        self._host_engine = host_engine
+        self._state_engine = state_engine
+        self._writing = writing
+        self._stack = ExitStack()
+        self._opened: list[sa.Connection] = []
+        self.host_tables = host_tables
+        self.own_tables = own_tables
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, sa.exc.DBAPIError) and diagnose(error).trouble in _BREAKING:
+            # After a timeout the driver's connection may be dead without saying so.
+            for connection in self._opened:
+                connection.invalidate()
+        self._stack.close()
+
+    @cached_property
+    def host(self) -> sa.Connection:
+        """The connection to the host's tables."""
+        if self._host_engine is self._state_engine:
+            return self.state
+        return self._open(self._host_engine)
+
+    @cached_property
+    def state(self) -> sa.Connection:
+        """The connection to pondctl's own tables."""
+        return self._open(self._state_engine)
+
+    def _open(self, engine: sa.Engine) -> sa.Connection:
+        connection = self._stack.enter_context(engine.connect().execution_options(**{WRITING: self._writing}))
+        self._opened.append(connection)
+        return connection
+
+    def commit(self) -> None:
+        """Commit the own tables, then the host's."""
+        for name in ("state", "host"):
+            if name in self.__dict__:
+                self.__dict__[name].commit()
+
+    def now(self) -> datetime:
+        """UTC as the database sees it, naive."""
+        now: datetime = self.state.execute(sa.select(utcnow())).scalar_one()
+        return now
+
+    @cached_property
+    def bulk_changes(self) -> BulkChanges:
+        """Headers."""
+        return BulkChanges(self.host, self.host_tables)
+
+    @cached_property
+    def device_changes(self) -> DeviceChanges:
+        """Rows."""
+        return DeviceChanges(self.host, self.host_tables)
+
+    @cached_property
+    def change_log(self) -> ChangeLog:
+        """The host's step log."""
+        return ChangeLog(self.host, self.host_tables)
+
+    @cached_property
+    def runs(self) -> Runs:
+        """Runs and their leases."""
+        return Runs(self.state, self.own_tables)
+
+    @cached_property
+    def outcomes(self) -> Outcomes:
+        """What runs decided about devices."""
+        return Outcomes(self.state, self.own_tables)
+
+    @cached_property
+    def messages(self) -> Messages:
+        """Outbox and embedded queue."""
+        return Messages(self.state, self.own_tables)
+
+    @cached_property
+    def deliveries(self) -> Deliveries:
+        """What is known of messages by their own key."""
+        return Deliveries(self.state, self.own_tables)
+
+    @cached_property
+    def open_work(self) -> OpenWork:
+        """Which bulk changes have work left."""
+        return OpenWork(self.host, self.host_tables)
+
+    @cached_property
+    def dead_letters(self) -> DeadLetters:
+        """The inbox of dead messages."""
+        return DeadLetters(self.state, self.own_tables)
+
+    @cached_property
+    def meta(self) -> Meta:
+        """Small facts that outlive a run."""
+        return Meta(self.state, self.own_tables)
+
+
+_BREAKING = frozenset({Trouble.TIMEOUT, Trouble.CONNECTION})

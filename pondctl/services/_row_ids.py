@@ -1,0 +1,37 @@
+"""Many row ids in little memory, in their order."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+
+class RowIds:
+    """Distinct ids, ascending; 8 bytes each."""
+
+    def __init__(self, ids: Iterable[int] = ()) -> None:
+        self._ids = array("q")
+        for row_id in sorted(ids):
+            if not self._ids or self._ids[-1] != row_id:
+                self._ids.append(row_id)
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self._ids)
+
+    def __iter__(self) -> Iterator[int]:
+        """From the lowest to the highest."""
+        return iter(self._ids)
+
+    def after(self, row_id: int, limit: int) -> list[int]:
+        """The next ids above `row_id`, at most `limit`."""
+        first = bisect_right(self._ids, row_id)
+        return self._ids[first : first + limit].tolist()
+
+    def chunks(self, size: int) -> Iterator[list[int]]:
+        """All of them, in lists of at most `size`."""
+        rest = iter(self._ids)
+        while chunk := list(islice(rest, size)):
+            yield chunk

@@ -1,0 +1,147 @@
+"""Bring ThingSpace status and MSISDN into a bulk change; complete it, or queue the next check."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import asdict, dataclass, field, replace
+
+from pondctl.clients.thingspace import ThingSpaceClient
+from pondctl.db.database import Database
+from pondctl.errors import PondctlError, WrongCarrierError
+from pondctl.models import BulkChange, RunResult, Stop, Strategy
+from pondctl.services._next_check import Cause, CheckPolicy, is_last_try, pending_is_over
+from pondctl.services._report import Report
+from pondctl.services._rows import RowWriter
+from pondctl.services._run import Actor, Run, claimed_run, new_run_id, raise_if_stopped
+from pondctl.services._scan import plan, scanned
+from pondctl.services._sync_end import SyncEnd
+from pondctl.services._sync_rows import RowSync
+
+
+@dataclass(frozen=True, slots=True)
+class SyncRequest:
+    """What one `sync-bulk` is asked to do. No `cause`: it is run by hand."""
+
+    bulk_change_id: int
+    strategy: Strategy = Strategy.AUTO
+    workers: int = 8
+    dry_run: bool = False
+    enqueue: bool = True
+    accept_not_found: bool = False
+    cause: Cause | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """Which service providers belong to which carrier; ThingSpace's empty: all that are not POND's."""
+
+    thingspace: frozenset[int] = frozenset()
+    pond: frozenset[int] = frozenset()
+
+    def refuse_other_carrier(self, bulk_change: BulkChange) -> None:
+        """Raise `WrongCarrierError` where the bulk change is not ThingSpace's."""
+        provider = bulk_change.service_provider_id
+        ours = provider in self.thingspace if self.thingspace else provider not in self.pond
+        if not ours:
+            raise WrongCarrierError(
+                f"bulk change {bulk_change.id} belongs to service provider {provider}, "
+                "which is not ThingSpace's",
+                hint="thingspace.service_provider_ids says which are; `pondctl config show` prints it",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class SyncBulk:
+    """Everything `sync-bulk` works with; `run` does it once."""
+
+    database: Database
+    thingspace: ThingSpaceClient
+    actor: Actor
+    owners: Owners
+    policy: CheckPolicy
+    queue_name: str
+    account: str
+    stop: Stop
+    rng: random.Random = field(default_factory=random.SystemRandom)
+
+    def run(self, request: SyncRequest, report: Report) -> RunResult:
+        """Do one run.
+
+        Raises `NotFoundError`, `WrongCarrierError` or `BusyError` before anything is started, and what
+        ends a run early after what was decided until then is saved.
+        """
+        bulk_change = self.database.read(lambda unit: unit.bulk_changes.get(request.bulk_change_id))
+        self.owners.refuse_other_carrier(bulk_change)
+        run_id = new_run_id()
+        if request.dry_run:
+            return self._work(request, run_id, None, report)
+        with claimed_run(
+            self.database,
+            self.stop,
+            run_id=run_id,
+            command="sync-bulk",
+            target=f"bulk_change:{bulk_change.id}",
+            actor=self.actor,
+            arguments=asdict(replace(request, cause=None)),
+        ) as run:
+            return self._work(request, run_id, run, report)
+
+    def _work(self, request: SyncRequest, run_id: str, run: Run | None, report: Report) -> RunResult:
+        bulk_change_id = request.bulk_change_id
+        total, now = self.database.read(
+            lambda unit: (unit.device_changes.count_work(bulk_change_id), unit.now())
+        )
+        report.run(run_id, bulk_change_id=bulk_change_id, dry_run=request.dry_run, total=total)
+        writer = RowWriter(self.database, bulk_change_id, run, report)
+        end = SyncEnd(
+            self.database,
+            self.policy,
+            self.rng,
+            queue_name=self.queue_name,
+            bulk_change_id=bulk_change_id,
+            cause=request.cause,
+            enqueue=request.enqueue,
+            now=now,
+        )
+        rows = RowSync(
+            self.database,
+            self.thingspace,
+            writer,
+            self.stop,
+            bulk_change_id=bulk_change_id,
+            total=total,
+            workers=request.workers,
+            accept_not_found=request.accept_not_found,
+            pending_is_over=pending_is_over(request.cause, self.policy, now),
+            last_try=is_last_try(request.cause, self.policy),
+        )
+        try:
+            way = self._walk(request.strategy, rows, run, report)
+            raise_if_stopped(self.stop, f"pondctl sync-bulk {bulk_change_id}")
+        except PondctlError as error:
+            if run is not None:
+                end.early(run, writer.counts, error)
+            raise
+        retry = end.orderly(run, writer.counts, exhausted=writer.exhausted) if run else None
+        result = RunResult(
+            command="sync-bulk",
+            run_id=run_id,
+            counts=dict(writer.counts),
+            dry_run=request.dry_run,
+            bulk_change_id=bulk_change_id,
+            retry=retry,
+            hints=(way, *rows.hints()),
+        )
+        report.finish(result)
+        return result
+
+    def _walk(self, strategy: Strategy, rows: RowSync, run: Run | None, report: Report) -> str:
+        """Look at the open devices in the cheaper way; returns which it was and why."""
+        known = self.database.read(lambda unit: unit.meta.account_size(self.account))
+        chosen = plan(strategy, rows.total, known)
+        with scanned(self.thingspace, chosen, known, report, self.stop) as scan:
+            if scan is not None and run is not None:
+                scan.record(self.database, run, rows.bulk_change_id, self.account)
+            report.phase("asking ThingSpace", rows.total)
+            rows.run(scan.scratch if scan else None)
+        return f"strategy: {chosen.why}"

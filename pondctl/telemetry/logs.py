@@ -1,0 +1,119 @@
+"""Logs: to stderr, readable on a terminal, JSON lines anywhere else, never with a secret in them.
+
+Info is the normal flow, warning what was retried or mended, error what needs a person, debug each
+exchange with a carrier. Libraries that log in their own way end in the same place.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import ParamSpec, TextIO, TypeVar, cast
+
+import structlog
+from structlog.contextvars import bound_contextvars, get_contextvars, merge_contextvars
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from pondctl.telemetry.redact import redact_event
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# Everything that moves the cursor, changes direction or breaks the line, lone surrogates included.
+_UNPRINTABLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff\ufff9-\ufffb]"
+)
+
+
+def configure(*, level: int = logging.WARNING, as_json: bool = True, stream: TextIO | None = None) -> None:
+    """Send all logs of `level` and above to `stream` (default: stderr as it is now)."""
+    out = cast(TextIO, _Unbreakable(stream or sys.stderr))
+    render: Processor = structlog.processors.JSONRenderer() if as_json else _console_line
+    shared: list[Processor] = [
+        merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[*shared, redact_event, render],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(file=out),
+        cache_logger_on_first_use=False,
+    )
+    _adopt_standard_logging(level, out, [*shared, _drop_record, redact_event, render])
+
+
+@contextmanager
+def log_context(**facts: object) -> Iterator[None]:
+    """Put these facts (run id, bulk change, device) into every event logged inside the block."""
+    with bound_contextvars(**facts):
+        yield
+
+
+def in_log_context(work: Callable[P, R]) -> Callable[P, R]:
+    """Return `work` so that, on whatever thread it runs, its events carry the facts bound here and now."""
+    facts = get_contextvars()
+
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        with bound_contextvars(**facts):
+            return work(*args, **kwargs)
+
+    return run
+
+
+def printable(text: str) -> str:
+    """Return `text` with control and direction characters spelled out: it cannot drive a terminal."""
+    return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+class _Unbreakable:
+    """All of a stream that a log needs; its reader may go away: an unread log must not end the run."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except (OSError, ValueError):
+            return 0
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except (OSError, ValueError):
+            return
+
+
+def _console_line(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    """One line an event; a traceback keeps its own, indented so that none looks like an event."""
+    traceback = event.pop("exception", None)
+    head = [str(event.pop(key, "")) for key in ("timestamp", "level", "event")]
+    facts = [f"{key}={_quoted(value)}" for key, value in event.items()]
+    lines = [printable(" ".join([*head, *facts]))]
+    lines += [f"    {printable(line)}" for line in str(traceback or "").splitlines()]
+    return "\n".join(lines)
+
+
+def _quoted(value: object) -> str:
+    return value if isinstance(value, str) and value and " " not in value else repr(value)
+
+
+def _drop_record(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    event.pop("_record", None)
+    event.pop("_from_structlog", None)
+    return event
+
+
+def _adopt_standard_logging(level: int, out: TextIO, processors: list[Processor]) -> None:
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=processors))
+    root = logging.getLogger()
+    root.handlers = [handler]
+    # At debug, HTTP and AWS libraries write whole exchanges; ours say the same in fewer, cleaner words.
+    root.setLevel(max(level, logging.INFO if level <= logging.DEBUG else logging.WARNING))
+    logging.captureWarnings(True)

@@ -1,0 +1,51 @@
+"""What every test gets: a clean environment, and on demand a little world."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pondctl.db.database import Database
+from pondctl.db.schema import init_database
+from pondctl.sandbox import Sandbox, SandboxConfig
+from tests.world import World, empty
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting, file or width of whoever runs the tests reaches them."""
+    for name in list(os.environ):
+        if name.startswith("PONDCTL_") and name != "PONDCTL_TEST_DATABASE_URL":
+            monkeypatch.delenv(name)
+    for name in ("CONFIG", "DATA", "STATE", "CACHE"):
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name.lower()))
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
+@pytest.fixture(scope="session")
+def shared_sandbox() -> Iterator[Sandbox]:
+    """One simulated pair of carriers; `world` resets it for each test."""
+    with Sandbox(SandboxConfig()) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def world(shared_sandbox: Sandbox, tmp_path: Path) -> Iterator[World]:
+    """A database with the tables, simulated carriers, and the program pointed at both."""
+    shared_sandbox.reset()
+    url = os.environ.get("PONDCTL_TEST_DATABASE_URL") or f"sqlite:///{tmp_path / 'world.db'}"
+    empty(url)
+    database = Database.open(url)
+    init_database(database)
+    database.close()
+    settings = shared_sandbox.environment() | {
+        "PONDCTL_DATABASE__URL": url,
+        "PONDCTL_THINGSPACE__REQUESTS_PER_SECOND": "1000",
+        "PONDCTL_POND__REQUESTS_PER_SECOND": "1000",
+    }
+    built = World(url, shared_sandbox, settings)
+    yield built
+    built.close()

@@ -1,0 +1,202 @@
+"""One little world for tests from the command line to SQL: a database, simulated carriers, the program."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from pondctl.cli import main
+from pondctl.sandbox import Sandbox
+
+ICCIDS = [f"8914800000{number:09d}" + "8" for number in range(1, 41)]
+HOST_TABLES = ("BulkChange", "M2M_DeviceChange", "PondDeviceCarrierRatePlan", "DeviceBulkChangeLog")
+_NEVER_COMPARED = ("token", "pace")
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Result:
+    """How one run of the program ended."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self) -> Any:
+        """stdout as the one document it must be."""
+        return json.loads(self.stdout)
+
+
+class World:
+    """The database behind `url`, the sandbox, and settings that point the program at both."""
+
+    def __init__(self, url: str, sandbox: Sandbox, settings: Mapping[str, str]) -> None:
+        self.url = url
+        self.sandbox = sandbox
+        self.settings = dict(settings)
+        self.thingspace = sandbox.thingspace
+        self.engine = sa.create_engine(url, poolclass=sa.NullPool)
+
+    def run(self, *words: object, stdin: str = "", **settings: str) -> Result:
+        """Run the program in this process, as `pondctl WORDS…` would run."""
+        out, err = io.StringIO(), io.StringIO()
+        with _environment(self.settings | settings), _streams(out, err, stdin):
+            try:
+                main([str(word) for word in words])
+                code: object = 0
+            except SystemExit as ending:
+                code = ending.code
+        return Result(int(code or 0) if not isinstance(code, str) else 1, out.getvalue(), err.getvalue())
+
+    def spawn(self, *words: object, **settings: str) -> subprocess.Popen[str]:
+        """Start the program as a process of its own."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "pondctl", *(str(word) for word in words)],
+            env=os.environ | self.settings | settings,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def given(self, *devices: str | None | Mapping[str, Any], provider: int = 2, **header: Any) -> int:
+        """A bulk change of these devices (ICCIDs, or columns where they differ); returns its id."""
+        values = {
+            "ServiceProviderId": provider,
+            "ChangeRequestType": "StatusUpdate",
+            "Status": "NEW",
+            "CreatedBy": "tests",
+            "CreatedDate": "2026-11-20 08:00:00",
+            "IsActive": True,
+            "IsDeleted": False,
+        } | header
+        with self.engine.begin() as connection:
+            connection.execute(_insert("BulkChange", values), values)
+            bulk = int(connection.execute(sa.text('SELECT MAX("Id") FROM "BulkChange"')).scalar_one())
+            for device in devices:
+                row = dict(device) if isinstance(device, Mapping) else {"ICCID": device}
+                self._add_row(connection, bulk, row)
+        return bulk
+
+    def _add_row(self, connection: sa.Connection, bulk: int, row: Row) -> None:
+        values = {
+            "BulkChangeId": bulk,
+            "Status": "PENDING",
+            "IsProcessed": False,
+            "HasErrors": False,
+            "CreatedBy": "tests",
+            "CreatedDate": "2026-11-20 08:00:00",
+            "IsActive": True,
+            "IsDeleted": False,
+        } | row
+        connection.execute(_insert("M2M_DeviceChange", values), values)
+
+    def rows(self, bulk: int) -> list[Row]:
+        """The device changes of a bulk change, by id."""
+        return self._select('"M2M_DeviceChange" WHERE "BulkChangeId" = :id ORDER BY "Id"', id=bulk)
+
+    def header(self, bulk: int) -> Row:
+        """The header row."""
+        return self._select('"BulkChange" WHERE "Id" = :id', id=bulk)[0]
+
+    def log(self, bulk: int) -> list[Row]:
+        """The change log of a bulk change."""
+        return self._select('"DeviceBulkChangeLog" WHERE "BulkChangeId" = :id ORDER BY "Id"', id=bulk)
+
+    def messages(self, bulk: int) -> list[Row]:
+        """The messages about a bulk change that are queued or sent, attributes read."""
+        found = self._select(f"{self._own('message')} WHERE bulk_change_id = :id ORDER BY id", id=bulk)
+        return [row | {"attributes": json.loads(row["attributes"])} for row in found]
+
+    def own(self, table: str) -> list[Row]:
+        """All rows of one of pondctl's own tables."""
+        return self._select(self._own(table))
+
+    def everything(self) -> dict[str, list[Row]]:
+        """Every row of every table, but for the shared tokens and the pacing."""
+        names = self._table_names()
+        return {name: self._select(name) for name in names if not name.rstrip('"').endswith(_NEVER_COMPARED)}
+
+    def execute(self, statement: str, **values: Any) -> None:
+        """Change something behind the program's back."""
+        with self.engine.begin() as connection:
+            connection.execute(sa.text(statement), values)
+
+    def calls(self, endpoint: str = "") -> int:
+        """How many carrier calls the sandbox saw whose endpoint contains this."""
+        return sum(count for name, count in self.sandbox.calls.items() if endpoint in name)
+
+    def _table_names(self) -> Sequence[str]:
+        inspector = sa.inspect(self.engine)
+        host = [f'"{name}"' for name in HOST_TABLES]
+        if self.engine.dialect.name == "mssql":
+            return host + [f"pondctl.{name}" for name in inspector.get_table_names(schema="pondctl")]
+        return host + [name for name in inspector.get_table_names() if name.startswith("pondctl_")]
+
+    def _own(self, table: str) -> str:
+        return f"pondctl.{table}" if self.engine.dialect.name == "mssql" else f"pondctl_{table}"
+
+    def _select(self, rest: str, **values: Any) -> list[Row]:
+        with self.engine.connect() as connection:
+            found = connection.execute(sa.text(f"SELECT * FROM {rest}"), values).mappings()
+            return [_as_python(row) for row in found]
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self.engine.dispose()
+
+
+def empty(url: str) -> None:
+    """Drop the host's tables and pondctl's own where a server keeps them from test to test."""
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    if engine.dialect.name == "mssql":
+        with engine.begin() as connection:
+            inspector = sa.inspect(connection)
+            own = [f"pondctl.{name}" for name in inspector.get_table_names(schema="pondctl")]
+            host = [f'"{name}"' for name in inspector.get_table_names() if name in HOST_TABLES]
+            for name in (*own, *host):
+                connection.execute(sa.text(f"DROP TABLE {name}"))
+    engine.dispose()
+
+
+def _insert(table: str, values: Mapping[str, Any]) -> sa.TextClause:
+    columns = ", ".join(f'"{name}"' for name in values)
+    return sa.text(f'INSERT INTO "{table}" ({columns}) VALUES ({", ".join(f":{name}" for name in values)})')
+
+
+def _as_python(row: Mapping[str, Any]) -> Row:
+    bits = {"IsProcessed", "HasErrors", "IsActive", "IsDeleted"}
+    return {name: bool(value) if name in bits and value is not None else value for name, value in row.items()}
+
+
+@contextlib.contextmanager
+def _environment(settings: Mapping[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@contextlib.contextmanager
+def _streams(out: io.StringIO, err: io.StringIO, stdin: str) -> Iterator[None]:
+    before = sys.stdin
+    sys.stdin = io.StringIO(stdin)
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            yield
+    finally:
+        sys.stdin = before
