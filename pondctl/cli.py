@@ -10,12 +10,13 @@ import textwrap
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from copy import copy
 from typing import Annotated, Literal, NamedTuple, NoReturn
 
 import typer
 
 from pondctl import __version__
-from pondctl.commands import bulk, config, demo, sandbox, status, sync_bulk
+from pondctl.commands import bulk, config, db, demo, sandbox, status, sync_bulk
 from pondctl.commands._everywhere import ConfigFile, Profile, Quiet, Verbose, with_shared_options
 from pondctl.context import AppContext
 from pondctl.errors import ExitCode, PondctlError, UnavailableError, UsageError
@@ -43,6 +44,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("Look", "status", status.status),
     Entry("Look", "bulk", bulk.app),
     Entry("Operate", "config", config.app),
+    Entry("Operate", "db", db.app),
     Entry("Try", "demo", demo.demo),
     Entry("Try", "sandbox", sandbox.app),
 )
@@ -74,7 +76,7 @@ def _root(
     app.choose(profile=profile, config=config, verbose=verbose, quiet=quiet, log_format=log_format)
 
 
-def build(commands: Sequence[Entry] = COMMANDS) -> typer.Typer:
+def build(commands: Sequence[Entry]) -> typer.Typer:
     """Return the Typer app of these commands; called with `obj=AppContext()`."""
     cli = typer.Typer(
         no_args_is_help=True,
@@ -85,10 +87,7 @@ def build(commands: Sequence[Entry] = COMMANDS) -> typer.Typer:
     cli.callback()(_root)
     for panel, name, target in commands:
         if isinstance(target, typer.Typer):
-            for info in target.registered_commands:
-                if info.callback:
-                    info.callback = with_shared_options(info.callback)
-            cli.add_typer(target, name=name, rich_help_panel=panel)
+            cli.add_typer(_with_shared_options(target), name=name, rich_help_panel=panel)
         else:
             # A nameless app of one command, because Typer lists groups after all plain commands.
             single = typer.Typer()
@@ -97,20 +96,30 @@ def build(commands: Sequence[Entry] = COMMANDS) -> typer.Typer:
     return cli
 
 
-def main(arguments: Sequence[str] | None = None) -> NoReturn:
+def _with_shared_options(group: typer.Typer) -> typer.Typer:
+    """Return a copy: the group itself may be built again, and must not take the options twice."""
+    ready = copy(group)
+    ready.registered_commands = [copy(info) for info in group.registered_commands]
+    for info in ready.registered_commands:
+        if info.callback:
+            info.callback = with_shared_options(info.callback)
+    return ready
+
+
+def main(arguments: Sequence[str] | None = None, *, commands: Sequence[Entry] = COMMANDS) -> NoReturn:
     """Run the program and exit with the code that `pondctl --help` explains."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     app = AppContext()
     with _stopping_on_signals(app) as caught:
-        code = _run(words, app)
+        code = _run(build(commands), words, app)
     # Typer makes 130 of every KeyboardInterrupt, whichever signal raised it.
     code = 128 + caught[0] if caught and code == ExitCode.SIGINT else code
     sys.exit(_flushed(code))
 
 
-def _run(words: list[str], app: AppContext) -> int:
+def _run(cli: typer.Typer, words: list[str], app: AppContext) -> int:
     try:
-        code = build()(words, prog_name="pondctl", obj=app, standalone_mode=False)
+        code = cli(words, prog_name="pondctl", obj=app, standalone_mode=False)
         return code if isinstance(code, int) else ExitCode.OK
     except BaseException as error:
         with suppress(OSError):  # of a stream that nobody reads any more: the exit code still tells

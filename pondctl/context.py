@@ -71,9 +71,13 @@ class AppContext:
         self._format = output or self._format
         self._progress = progress
         self.workers = workers
-        if requests_per_second is not None:
-            for carrier in ("thingspace", "pond"):
-                self._overrides[f"{carrier}.requests_per_second"] = requests_per_second
+        self.override("thingspace.requests_per_second", requests_per_second)
+        self.override("pond.requests_per_second", requests_per_second)
+
+    def override(self, key: str, value: object) -> None:
+        """Set a setting from a flag of the command; None leaves it. The policy of the host still binds."""
+        if value is not None:
+            self._overrides[key] = value
 
     def start_logging(self, *, service: bool = False) -> None:
         """Send logs to stderr as the options ask for; `service` (a worker) tells the normal flow too."""

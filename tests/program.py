@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -35,6 +34,7 @@ class Program:
 
     home: Path
     environ: dict[str, str] = field(default_factory=dict)
+    module: str = "pondctl"
 
     @property
     def config_file(self) -> Path:
@@ -57,6 +57,7 @@ class Program:
             capture_output=True,
             encoding=encoding,
             timeout=60,
+            check=False,
         )
         return Ended(done.returncode, done.stdout, done.stderr)
 
@@ -69,13 +70,11 @@ class Program:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            # pytest may run with a signal ignored; the program would inherit that.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
 
     def command(self, words: tuple[object, ...]) -> list[str]:
         """The command line of the process."""
-        return [sys.executable, "-m", "pondctl", *(str(word) for word in words)]
+        return [sys.executable, "-m", self.module, *(str(word) for word in words)]
 
     def environment(self, more: Mapping[str, str]) -> dict[str, str]:
         """The whole environment of the process."""

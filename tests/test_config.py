@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import os
 import pickle
-import stat
 import sys
-from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
-from types import ModuleType
+from urllib.parse import quote, quote_plus
 
 import boto3
 import pytest
@@ -19,9 +17,9 @@ from hypothesis import strategies as st
 from moto import mock_aws
 
 from pondctl.clients.secrets_manager import read_secret
-from pondctl.config import Secret, Settings, leaves, load
+from pondctl.config import Secret, leaves, load
 from pondctl.config.sources import variable_of
-from pondctl.errors import ConfigurationError, PermissionDeniedError, PondctlError
+from pondctl.errors import ConfigurationError, PermissionDeniedError
 from pondctl.telemetry.redact import redact_text
 
 NO_FILE = {"PONDCTL_CONFIG": "", "HOME": "/nonexistent"}
@@ -48,7 +46,7 @@ def refused(**arguments: object) -> ConfigurationError:
 # Where a value comes from
 
 
-@pytest.mark.parametrize(("in_file", "in_environ", "as_flag"), product([False, True], repeat=3))
+@pytest.mark.parametrize(("in_file", "in_environ", "as_flag"), list(product([False, True], repeat=3)))
 def test_a_flag_beats_the_environment_beats_the_file_beats_the_default(
     tmp_path: Path, in_file: bool, in_environ: bool, as_flag: bool
 ) -> None:
@@ -100,7 +98,7 @@ def test_every_key_can_be_set_by_its_environment_variable() -> None:
     settings = load(environ=environ)
 
     assert settings.profile == "default"
-    assert {origin for origin in settings.origins.values()} == {f"environment {name}" for name in environ}
+    assert set(settings.origins.values()) == {f"environment {name}" for name in environ}
     for key, field in leaves().items():
         default = field.get_default(call_default_factory=True)
         value = settings.value_of(key)
@@ -262,7 +260,6 @@ def test_known_variables_that_are_no_settings_are_let_through() -> None:
         ("queue.url", "http://sqs.us-east-1.amazonaws.com/1/q", "https://"),
         ("queue.url", "https://sqs.us-east-1.amazonaws.com/q", "whole URL of a queue"),
         ("queue.url", "bulk-change", "no valid URL"),
-        ("queue.foreign_url", "database", "only url may be"),
         ("pond.api", "soap", "'devices' or 'sim'"),
         ("pond.api_key_header", "x key", "pattern"),
         ("thingspace.requests_per_second", "0", "greater than 0"),
@@ -281,10 +278,10 @@ def test_a_value_out_of_bounds_is_refused_with_key_and_origin_and_without_the_va
 
     message = refused(environ={name: value}).message
 
-    assert message.startswith(key if key != "queue.foreign_url" else "queue")
+    assert message.startswith(f"{key}: ")
     assert words in message
-    assert key == "queue.foreign_url" or f"(environment {name})" in message
-    assert len(value) < 5 or value not in message.replace(name, "") or value in words
+    assert f"(environment {name})" in message
+    assert len(value) < 5 or value not in message
 
 
 @pytest.mark.parametrize(
@@ -299,6 +296,7 @@ def test_the_queue_cannot_be_its_own_dead_letter_queue() -> None:
     environ = {"PONDCTL_QUEUE__URL": url, "PONDCTL_QUEUE__DEAD_LETTER_URL": url}
 
     assert "must differ" in refused(environ=environ).message
+    assert "only url may be" in refused(environ={"PONDCTL_QUEUE__FOREIGN_URL": "database"}).message
 
 
 # Secrets
@@ -423,9 +421,7 @@ def test_a_keyring_entry_is_read_by_service_and_name(monkeypatch: pytest.MonkeyP
 
 
 def test_without_the_keyring_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    absent: Mapping[str, ModuleType | None] = {"keyring": None}
-    for name, module in absent.items():
-        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setitem(sys.modules, "keyring", None)
 
     with pytest.raises(ConfigurationError) as caught:
         load(environ={"PONDCTL_POND__API_KEY": "keyring:a/b"}).pond.api_key.reveal()
@@ -491,24 +487,21 @@ secret_text = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_si
 @given(secret=secret_text, place=st.sampled_from(["url", "number", "unknown", "type", "json"]))
 def test_no_error_repeats_a_secret_that_was_put_in_the_wrong_place(secret: str, place: str) -> None:
     environ = {
-        "url": {"PONDCTL_POND__BASE_URL": f"https://ann:{secret}@host/"},
+        "url": {"PONDCTL_POND__BASE_URL": f"https://host/?{secret}"},
         "number": {"PONDCTL_QUEUE__MAX_RETRIES": secret},
         "unknown": {"PONDCTL_POND__APIKEY": secret},
         "type": {"PONDCTL_ACCESS__ROLE": secret},
         "json": {"PONDCTL_DATABASE__NAMES": secret},
     }[place]
-    try:
-        load(environ=environ)
-    except PondctlError as error:
-        assert secret not in f"{error.message} {error.hint} {error!r}"
-        # Nothing is chained that would carry the value into a traceback.
-        assert error.__suppress_context__ or error.__context__ is None
+    error = refused(environ=environ)
+
+    assert secret not in f"{error.message} {error.hint} {error!r}"
+    # Nothing is chained that would carry the value into a traceback.
+    assert error.__suppress_context__ or error.__context__ is None
 
 
 @given(password=st.text(min_size=1, max_size=20), form=st.sampled_from(["userinfo", "odbc", "query", "raw"]))
 def test_the_password_of_a_database_url_is_never_described(password: str, form: str) -> None:
-    from urllib.parse import quote, quote_plus
-
     marked = f"Planted{password}Planted"
     url = {
         "userinfo": f"mssql+pyodbc://sa:{quote(marked.encode('utf-8', 'replace'), safe='')}@host/db",
@@ -653,5 +646,3 @@ def test_settings_cannot_be_changed_afterwards() -> None:
         settings.protected = True  # type: ignore[misc]
     with pytest.raises(ValueError, match="frozen"):
         settings.limits.call_seconds = 1  # type: ignore[misc]
-    assert isinstance(settings, Settings)
-    assert stat.S_IMODE(0o600) == 0o600

@@ -70,7 +70,7 @@ class World:
             text=True,
         )
 
-    def given(self, *devices: str | None | Mapping[str, Any], provider: int = 2, **header: Any) -> int:
+    def given(self, *devices: str | Mapping[str, Any] | None, provider: int = 2, **header: Any) -> int:
         """A bulk change of these devices (ICCIDs, or columns where they differ); returns its id."""
         values = {
             "ServiceProviderId": provider,
@@ -116,12 +116,12 @@ class World:
 
     def messages(self, bulk: int) -> list[Row]:
         """The messages about a bulk change that are queued or sent, attributes read."""
-        found = self._select(f"{self._own('message')} WHERE bulk_change_id = :id ORDER BY id", id=bulk)
+        found = self._select(f"{self.own_name('message')} WHERE bulk_change_id = :id ORDER BY id", id=bulk)
         return [row | {"attributes": json.loads(row["attributes"])} for row in found]
 
     def own(self, table: str) -> list[Row]:
         """All rows of one of pondctl's own tables."""
-        return self._select(self._own(table))
+        return self._select(self.own_name(table))
 
     def everything(self) -> dict[str, list[Row]]:
         """Every row of every table, but for the shared tokens and the pacing."""
@@ -144,7 +144,8 @@ class World:
             return host + [f"pondctl.{name}" for name in inspector.get_table_names(schema="pondctl")]
         return host + [name for name in inspector.get_table_names() if name.startswith("pondctl_")]
 
-    def _own(self, table: str) -> str:
+    def own_name(self, table: str) -> str:
+        """What one of the tables of pondctl is called here."""
         return f"pondctl.{table}" if self.engine.dialect.name == "mssql" else f"pondctl_{table}"
 
     def _select(self, rest: str, **values: Any) -> list[Row]:

@@ -100,10 +100,10 @@ class Gate:
             self._failures += 1
             self._last_bad = now
             self._reason = reason
-            if turn is Turn.PROBE or self._failures == _SUSPECT_AFTER:
+            if self._failures == _SUSPECT_AFTER or (self._failures > _SUSPECT_AFTER and turn is Turn.PROBE):
                 longest = min(self._longest_pause, _FIRST_PROBE_PAUSE * 2.0**self._failed_probes)
                 self._next_probe = now + longest * random.uniform(0.5, 1)
-                self._failed_probes += turn is Turn.PROBE
+                self._failed_probes += 1
 
     def leave(self, turn: Turn) -> None:
         """Nothing was learnt about the carrier."""

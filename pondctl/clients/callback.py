@@ -71,8 +71,8 @@ def parse_callback(body: str) -> CarrierHint:
     check_size({}, body)
     try:
         callback = _Callback.model_validate_json(body)
-    except ValidationError:
-        raise MessageError("body", "is no carrier notification") from None
+    except ValidationError as error:
+        raise _complaint(error) from None
     answers = [callback, *(callback.device_response or {}).values()]
     named = [
         device.id
@@ -94,6 +94,14 @@ def parse_callback(body: str) -> CarrierHint:
         fault_text=_cut(fault.text if fault else None),
         not_iccids=iccids.count(None),
     )
+
+
+def _complaint(error: ValidationError) -> MessageError:
+    """Name the outermost field, which is one of ours; the inner ones, and the values, are the sender's."""
+    place = error.errors(include_url=False, include_input=False, include_context=False)[0]["loc"]
+    if place:
+        return MessageError(f"body.{place[0]}", "cannot be read")
+    return MessageError("body", "is no carrier notification")
 
 
 def _cut(text: str | None) -> str | None:

@@ -6,8 +6,6 @@ Nothing is sent twice that could add twice: a write whose answer is lost ends in
 
 from __future__ import annotations
 
-import base64
-import re
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -15,25 +13,27 @@ from typing import Any, Final
 
 import httpx
 
-from pondctl import __version__
 from pondctl.clients import pond_api
 from pondctl.clients._http import Sender
-from pondctl.clients._network import open_transport
-from pondctl.clients._transport import CallRecord, CarrierTransport
+from pondctl.clients._transport import CallRecord
 from pondctl.clients.pacing import Pace
-from pondctl.clients.pond_calls import PondCalls, keep_words
+from pondctl.clients.pond_calls import PondCalls
+from pondctl.clients.pond_http import Credentials, address_of, open_http
 from pondctl.clients.pond_models import Package, PackageStatus, SimServices
 from pondctl.clients.pond_pages import AskPage, read_all
 from pondctl.clients.pond_parse import (
     PackagePage,
     UnreadableError,
+    check_acceptance,
     parse_package,
     parse_page,
     parse_services,
 )
-from pondctl.clients.pond_refusals import Refusal, not_known, rejected, write_error
+from pondctl.clients.pond_refusals import Refusal, not_known, read_error, rejected, write_error
 from pondctl.errors import Category, ConfigurationError, DeviceError, PermissionDeniedError, PondctlError
 from pondctl.models import Stop
+
+__all__ = ["Package", "PackageStatus", "PondClient", "SimServices", "connect"]
 
 PAGES_AT_ONCE: Final = 4
 _BAD_REQUEST, _FORBIDDEN, _NOT_FOUND = 400, 403, 404
@@ -57,9 +57,14 @@ class PondClient:
 
         def ask(offset: int, count: int) -> PackagePage:
             query = pond_api.listing_query(offset, count, asked)
-            return self._calls.read(
+            page = self._calls.try_read(
                 self._shape.list_packages, iccid, lambda body: parse_page(body, iccid), query=query
             )
+            if not isinstance(page, Refusal):
+                return page
+            if page.is_about_paging and count > pond_api.DEFAULT_PAGE_SIZE:
+                return ask(offset, pond_api.DEFAULT_PAGE_SIZE)
+            raise read_error(page, iccid)
 
         try:
             packages = read_all(ask, self._ask_pages)
@@ -94,9 +99,7 @@ class PondClient:
         self._check_writable()
 
         def accepted(body: Any) -> None:
-            shown = body.get("status") if isinstance(body, dict) else None
-            if isinstance(shown, str) and shown.upper() in set(PackageStatus) - {status}:
-                raise UnreadableError("the answer shows another status")
+            check_acceptance(body, status)
 
         json = {pond_api.PACKAGE_STATUS_FIELD: status.value}
         checked = pond_api.check_package_id(package_id)
@@ -110,7 +113,7 @@ class PondClient:
         """Switch data, voice and SMS together. A refusal counts for nothing where all stand so."""
         self._check_writable()
         json = dict.fromkeys(pond_api.SERVICE_FIELDS, "ENABLED" if enabled else "DISABLED")
-        answer = self._calls.write(self._shape.set_services, iccid, json, lambda _: None)
+        answer = self._calls.write(self._shape.set_services, iccid, json, check_acceptance)
         if isinstance(answer, Refusal):
             error = _reason(answer, lambda: self._judge_by_sim(answer, iccid, enabled=enabled))
             if error is not None:
@@ -197,18 +200,13 @@ def connect(
     on_call: Callable[[CallRecord], None] | None = None,
 ) -> PondClient:
     """Build the client; nothing is sent yet. `workers` threads may call at once."""
-    address = httpx.URL(f"{base_url.rstrip('/')}/{distributor_id}")
-    basic = base64.b64encode(f"{username}:{password}".encode()).decode()
-    secrets = [secret for secret in (api_key, password, basic if username else "") if secret]
-    inner = transport or open_transport(address, workers + PAGES_AT_ONCE)
-    http = httpx.Client(
-        base_url=address,
-        headers={"Accept": "application/json", "User-Agent": f"pondctl/{__version__}"}
-        | _key_header(api_key_header, api_key),
-        auth=httpx.BasicAuth(username, password) if username else None,
-        transport=CarrierTransport(inner, "POND", on_call=on_call),
-        event_hooks={"response": [keep_words(secrets)]},
-        trust_env=False,
+    credentials = Credentials(api_key, api_key_header, username, password)
+    http = open_http(
+        address_of(base_url, distributor_id),
+        credentials,
+        connections=workers + PAGES_AT_ONCE,
+        transport=transport,
+        on_call=on_call,
     )
     sender = Sender(
         http,
@@ -218,16 +216,6 @@ def connect(
         call_seconds=call_seconds,
         outage_seconds=outage_seconds,
     )
-    return PondClient(PondCalls(sender, secrets), pond_api.SHAPES[api], write_enabled=write_enabled)
-
-
-def _key_header(name: str, key: str) -> dict[str, str]:
-    """Checked here, because httpx repeats a value that it cannot encode in its own error."""
-    if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
-        raise ConfigurationError("pond.api_key_header is no name that a header can have")
-    if not (key.isascii() and key.isprintable() and key == key.strip() and key):
-        raise ConfigurationError(
-            "pond.api_key is empty, or has characters that no header can carry",
-            hint="a line break at its end is the usual reason",
-        )
-    return {name: key}
+    return PondClient(
+        PondCalls(sender, credentials.secrets), pond_api.SHAPES[api], write_enabled=write_enabled
+    )

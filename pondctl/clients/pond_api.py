@@ -11,6 +11,8 @@ from pondctl.clients.pond_models import PackageStatus
 from pondctl.errors import UsageError
 
 PAGE_SIZE: Final = 100
+# What a carrier gives that was not asked for a size; it cannot refuse that one.
+DEFAULT_PAGE_SIZE: Final = 10
 PACKAGE_TYPE_FIELD: Final = "packageTypeId"
 PACKAGE_STATUS_FIELD: Final = "packageStatus"
 SERVICE_FIELDS: Final = ("simDataServiceStatus", "simVoiceServiceStatus", "simSmsServiceStatus")

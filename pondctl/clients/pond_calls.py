@@ -10,7 +10,7 @@ import httpx
 import structlog
 
 from pondctl.clients._http import Json, Sender
-from pondctl.clients._repeat import RepeatableError, retry_after
+from pondctl.clients._repeat import RepeatableError
 from pondctl.clients.pond_api import Endpoint
 from pondctl.clients.pond_parse import UnreadableError, parse_json
 from pondctl.clients.pond_refusals import Refusal, access_error, find_refusal, read_error, temporary_error
@@ -20,7 +20,6 @@ T = TypeVar("T")
 
 # Our own id of a call: the carrier sends it back and can find the call by it. It makes nothing idempotent.
 REQUEST_ID = "RequestId"
-_SERVER_ERROR = 500
 
 _log = structlog.get_logger()
 
@@ -83,21 +82,3 @@ class PondCalls:
         if certain is not None:
             raise certain
         return refusal
-
-
-def keep_words(secrets: Collection[str]) -> Callable[[httpx.Response], None]:
-    """A response hook: a 5xx with an error object ends in the carrier's own words, not in a number."""
-
-    def look(response: httpx.Response) -> None:
-        if response.status_code < _SERVER_ERROR:
-            return
-        response.read()
-        refusal = find_refusal(response.status_code, response.content, secrets)
-        if refusal is not None and refusal.is_error_object:
-            raise RepeatableError(
-                refusal.sentence,
-                category=Category.CARRIER_UNAVAILABLE,
-                retry_after=retry_after(response.headers),
-            )
-
-    return look

@@ -85,6 +85,15 @@ def parse_services(body: Any, iccid: str) -> SimServices:
     return SimServices(data=data, voice=voice, sms=sms, sim_status=sim_status or None)
 
 
+def check_acceptance(body: Any, status: PackageStatus | None = None) -> None:
+    """Whether an answer lets a change count as made: it is empty, or an object that shows no other status."""
+    if body is not None and not isinstance(body, dict):
+        raise UnreadableError("the answer is of another kind than announced")
+    shown = _status(_text((body or {}).get("status")))
+    if status is not None and shown not in {status, PackageStatus.UNKNOWN}:
+        raise UnreadableError("the answer shows another status")
+
+
 def parse_epoch(value: Any) -> datetime | None:
     """Seconds or milliseconds, told apart by magnitude; None for what is no time after 1970."""
     if isinstance(value, str) and value.isascii() and value.isdecimal():

@@ -15,7 +15,7 @@ _TEXT_CHARS: Final = 300
 _SHORTEST_SECRET: Final = 4
 _EMPTY_WORDS: Final = {"", "not available", "null", "none"}
 
-_UNAUTHORIZED, _FORBIDDEN, _TIMEOUT, _TOO_MANY = 401, 403, 408, 429
+_BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _TIMEOUT, _TOO_MANY = 400, 401, 403, 408, 429
 _NOT_KNOWN: Final = {400, 403, 404, 410}
 _CONFLICT: Final = 409
 
@@ -26,6 +26,7 @@ _ACCESS_WORDS = re.compile(
     r"distributor|permission|permitted|privilege|access|api.?key|credential|token|authori[sz]", re.IGNORECASE
 )
 _ADDRESS_WORDS = re.compile(r"\b(resource|route|endpoint|url|path)\b", re.IGNORECASE)
+_PAGING_WORDS = re.compile(r"\b(count|offset|limit|page ?size)\b", re.IGNORECASE)
 _FORM_WORDS = re.compile(r"\b(digits?|length|malformed)\b", re.IGNORECASE)
 _TYPE_WORDS = re.compile(r"package.?(type|template)|rate.?plan", re.IGNORECASE)
 _STATE_WORDS = re.compile(
@@ -46,6 +47,11 @@ class Refusal:
     def is_about_device(self) -> bool:
         """Whether the words are about a SIM or package."""
         return bool(_DEVICE_WORDS.search(self.text))
+
+    @property
+    def is_about_paging(self) -> bool:
+        """Whether the words are about the size of a page, not about a SIM."""
+        return self.status == _BAD_REQUEST and bool(_PAGING_WORDS.search(self.text))
 
     @property
     def is_about_address(self) -> bool:

@@ -210,13 +210,14 @@ class ThingSpaceAuth(httpx.Auth):
             self._store.touch_session()
 
     def _drop(self, kind: str, tokens: _Tokens) -> None:
+        # The store first, and nobody in between: a thread that finds no tokens here takes the store's.
         with self._lock:
+            if kind == BEARER:
+                self._store.drop(bearer=tokens.bearer)
+            else:
+                self._store.drop(session=tokens.session)
             if self._tokens is tokens:
                 self._tokens = None
-        if kind == BEARER:
-            self._store.drop(bearer=tokens.bearer)
-        else:
-            self._store.drop(session=tokens.session)
 
 
 class _Turn:

@@ -12,12 +12,11 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from pondctl.config.sections import AccessSettings, LimitSettings
+from pondctl.config.sections import ROLES, AccessSettings, LimitSettings, Role
 from pondctl.config.settings import Settings
 from pondctl.errors import ConfigurationError
 
 POLICY_FILE = Path("/etc/pondctl/policy.toml")
-_ROLES = ("viewer", "operator", "admin")
 
 
 class _Policy(BaseModel, frozen=True, extra="forbid", hide_input_in_errors=True):
@@ -83,8 +82,8 @@ def _parse(path: Path, content: bytes) -> dict[str, Any]:
     return named
 
 
-def _lower_role(mine: str, bound: str) -> str:
-    return min(mine, bound, key=_ROLES.index)
+def _lower_role(mine: Role, bound: Role) -> Role:
+    return min(mine, bound, key=ROLES.index)
 
 
 def _fewer_providers(mine: tuple[int, ...], bound: tuple[int, ...]) -> tuple[int, ...] | None:

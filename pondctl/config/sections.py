@@ -26,6 +26,7 @@ ProviderIds = tuple[Annotated[int, Field(ge=0)], ...]
 Rate = Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Role = Literal["viewer", "operator", "admin"]
+ROLES: tuple[Role, ...] = ("viewer", "operator", "admin")  # each may what the one before may
 
 
 class Section(BaseModel):

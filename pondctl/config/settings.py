@@ -11,17 +11,19 @@ from pydantic.fields import FieldInfo
 
 from pondctl.config.secrets import Secret
 from pondctl.config.sections import (
+    ROLES,
     AccessSettings,
     DatabaseSettings,
     LimitSettings,
     PondSettings,
     QueueSettings,
+    Role,
     Section,
     TelemetrySettings,
     ThingSpaceSettings,
 )
 from pondctl.config.urls import has_unchecked_tls
-from pondctl.errors import ConfigurationError
+from pondctl.errors import ConfigurationError, PermissionDeniedError
 
 
 class Settings(Section):
@@ -87,6 +89,14 @@ class Settings(Section):
                     hint="remove TrustServerCertificate and Encrypt from the URL",
                 )
         return url
+
+    def require_role(self, role: Role) -> None:
+        """Raise PermissionDeniedError where the role in force may less than this one."""
+        if ROLES.index(self.access.role) < ROLES.index(role):
+            raise PermissionDeniedError(
+                f"this needs the role {role}, and the role in force is {self.access.role}",
+                hint=f"access.role comes from: {self.origins['access.role']}",
+            )
 
     def require(self, *keys: str) -> None:
         """Raise ConfigurationError naming those of the dotted keys that have no value."""

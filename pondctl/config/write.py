@@ -44,11 +44,11 @@ def write_config(path: Path, profile: str, *, force: bool = False) -> None:
             file.write(config_template(profile))
         if force:
             os.replace(target, path)
-    except FileExistsError:
-        raise ConfigurationError(
-            f"{path} exists", hint="--force replaces it, and what it says is lost"
-        ) from None
     except OSError as error:
+        if isinstance(error, FileExistsError) and path.exists():
+            raise ConfigurationError(
+                f"{path} exists", hint="--force replaces it, and what it says is lost"
+            ) from None
         raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from None
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from pondctl.db.batches import execute_many
-from pondctl.db.dialects import utcnow
+from pondctl.db.dialects import ROWS_A_STATEMENT, utcnow
 from pondctl.db.host_tables import HostTables
 from pondctl.db.records import ChangeLogEntry
 
@@ -56,6 +56,20 @@ class ChangeLog:
             (row[0], ChangeLogEntry(row[1], row[2], row[3], bool(row[4]), *row[5:]))
             for row in self._connection.execute(query)
         ]
+
+    def count_by_row(self, bulk_change_id: int, beginning: str) -> Iterator[tuple[int, int]]:
+        """(device change id, how many entries whose description begins so), by id; streamed."""
+        log = self._log
+        row_id = log["M2MDeviceChangeId"]
+        query = (
+            sa.select(row_id, sa.func.count())
+            .where(log["BulkChangeId"] == bulk_change_id, row_id.is_not(None))
+            .where(log["LogEntryDescription"].startswith(beginning, autoescape=True))
+            .group_by(row_id)
+            .order_by(row_id)
+        )
+        for found in self._connection.execution_options(yield_per=ROWS_A_STATEMENT).execute(query):
+            yield found[0], found[1]
 
 
 def _row(entry: ChangeLogEntry) -> dict[str, Any]:

@@ -87,7 +87,7 @@ class DeadLetters:
         """How many letters of a state there are for each category."""
         t = self._table.c
         query = sa.select(t.category, sa.func.count()).where(t.state == state).group_by(t.category)
-        return dict(self._connection.execute(query).tuples().all())
+        return {row[0]: row[1] for row in self._connection.execute(query)}
 
     def oldest_age_seconds(self) -> float | None:
         """The age of the oldest open letter."""

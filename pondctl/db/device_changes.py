@@ -12,24 +12,12 @@ from pondctl.db.device_mirror import mirror_active
 from pondctl.db.dialects import ROWS_A_STATEMENT, utcnow
 from pondctl.db.host_tables import HostTables
 from pondctl.db.records import NewDeviceChange
-from pondctl.db.work_rows import bare_iccid, is_unsettled, is_work
+from pondctl.db.row_reads import read_rows, select_rows
+from pondctl.db.work_rows import bare_iccid, is_failed, is_unsettled, is_work
 from pondctl.models import BulkStatus, DeviceChange
 
 _DETAILS: Final = 500
 _BY: Final = "pondctl"
-_COLUMNS: Final = (
-    "Id",
-    "BulkChangeId",
-    "ICCID",
-    "MSISDN",
-    "Status",
-    "StatusDetails",
-    "HasErrors",
-    "IsProcessed",
-    "ProcessedBy",
-    "ChangeRequest",
-    "DeviceId",
-)
 
 
 class DeviceChanges:
@@ -47,8 +35,7 @@ class DeviceChanges:
     def page_failed(self, bulk_change_id: int, after_id: int, limit: int) -> list[DeviceChange]:
         """The next rows that are settled with an error."""
         row = self._row
-        failed = sa.and_(row["IsProcessed"] == sa.true(), row["HasErrors"] == sa.true(), row.alive())
-        return self._page(sa.and_(row["BulkChangeId"] == bulk_change_id, failed), after_id, limit)
+        return self._page(sa.and_(row["BulkChangeId"] == bulk_change_id, is_failed(row)), after_id, limit)
 
     def page(self, bulk_change_id: int, after_id: int, limit: int) -> list[DeviceChange]:
         """The next rows, whatever they say."""
@@ -156,8 +143,7 @@ class DeviceChanges:
         for chunk in chunks(ids):
             self._connection.execute(
                 sa.update(row.table)
-                .where(row["Id"].in_(chunk), row["IsProcessed"] == sa.true(), row["HasErrors"] == sa.true())
-                .where(row.alive())
+                .where(row["Id"].in_(chunk), is_failed(row))
                 .values(row.present({**values, "LastModified": utcnow()}))
             )
 
@@ -187,19 +173,14 @@ class DeviceChanges:
         return sa.and_(is_unsettled(row), no_number)
 
     def _select(self) -> sa.Select[Any]:
-        return sa.select(*(self._row[name] for name in _COLUMNS))
+        return select_rows(self._row)
 
     def _page(self, where: sa.ColumnElement[bool], after_id: int, limit: int) -> list[DeviceChange]:
         row_id = self._row["Id"]
         return self._read(self._select().where(where, row_id > after_id).order_by(row_id).limit(limit))
 
     def _read(self, query: sa.Select[Any]) -> list[DeviceChange]:
-        return [
-            DeviceChange(i, b, iccid, msisdn, status, details, bool(errors), processed, *more)
-            for i, b, iccid, msisdn, status, details, errors, processed, *more in self._connection.execute(
-                query
-            )
-        ]
+        return read_rows(self._connection, query)
 
     def _count(self, where: sa.ColumnElement[bool]) -> int:
         query = sa.select(sa.func.count()).select_from(self._row.table).where(where)

@@ -98,7 +98,8 @@ class Messages:
 
     def mark_sent(self, message: QueueMessage, sent_message_id: str) -> bool:
         """The outbox message is in the queue now, under the id that the queue gave it."""
-        return self._change(message, state=SENT, sent_message_id=sent_message_id)
+        due = self._table.c.not_before
+        return self._change(message, state=SENT, sent_message_id=sent_message_id, visible_at=due)
 
     def note_error(self, message: QueueMessage, error: str, delay_seconds: float) -> bool:
         """Sending failed; try again after the delay."""

@@ -29,18 +29,37 @@ class Outcomes:
     def page(self, run_id: str, after: int, limit: int) -> list[StoredOutcome]:
         """The next outcomes of a run; `after` 0 begins."""
         t = self._table.c
-        names = (t.iccid, t.outcome, t.category, t.carrier_state, t.msisdn, t.detail, t.device_change_id)
-        query = sa.select(t.id, *names).where(t.run_id == run_id, t.id > after).order_by(t.id).limit(limit)
-        return [
-            StoredOutcome(row[0], _outcome(row[1], row[2], row[3], tuple(row[4:])))
-            for row in self._connection.execute(query)
-        ]
+        return self._read(sa.and_(t.run_id == run_id, t.id > after), limit)
 
     def counts(self, run_id: str) -> dict[Outcome, int]:
         """How many of each outcome are kept."""
         t = self._table.c
         query = sa.select(t.outcome, sa.func.count()).where(t.run_id == run_id).group_by(t.outcome)
         return {Outcome(word): count for word, count in self._connection.execute(query)}
+
+    def page_unknown(self, after: int, limit: int) -> list[StoredOutcome]:
+        """The next outcomes of rows whose write was sent and whose answer was lost."""
+        t = self._table.c
+        lost = sa.and_(t.outcome == str(Outcome.UNKNOWN), t.device_change_id.is_not(None))
+        return self._read(sa.and_(lost, t.id > after), limit)
+
+    def newest_of(self, iccids: Sequence[str]) -> dict[int, DeviceOutcome]:
+        """For each row (by its id) that names one of these devices: the last outcome kept of it."""
+        t = self._table.c
+        last = sa.select(sa.func.max(t.id)).where(t.iccid.in_(iccids)).group_by(t.device_change_id)
+        found = self._read(t.id.in_(last), None)
+        return {
+            s.outcome.device_change_id: s.outcome for s in found if s.outcome.device_change_id is not None
+        }
+
+    def _read(self, where: sa.ColumnElement[bool], limit: int | None) -> list[StoredOutcome]:
+        t = self._table.c
+        names = (t.iccid, t.outcome, t.category, t.carrier_state, t.msisdn, t.detail, t.device_change_id)
+        query = sa.select(t.id, *names).where(where).order_by(t.id).limit(limit)
+        return [
+            StoredOutcome(row[0], _outcome(row[1], row[2], row[3], tuple(row[4:])))
+            for row in self._connection.execute(query)
+        ]
 
 
 def _outcome(iccid: str, outcome: str, category: str | None, more: tuple[Any, ...]) -> DeviceOutcome:

@@ -65,15 +65,38 @@ class Steps:
         )
         execute_many(self._connection, update, [_end_row(end) for end in ends])
 
-    def inherit(self, run_id: str, iccids: Collection[str]) -> list[UnresolvedWrite]:
-        """The unresolved writes that earlier runs have left on devices that this run has claimed.
+    def mark_cut(self, run_id: str, iccids: Collection[str]) -> None:
+        """Make unknown what earlier runs left open on devices that this run has claimed.
 
-        An intent that nobody closed becomes unknown: its call may have been made as late as the end of
-        that run's lease, so that is when it was cut, or now where that is earlier.
+        Such a call may have been made as late as the end of that run's lease: then, or now where that
+        is earlier, it was cut.
         """
+        t, r = self._step.c, self._run.c
+        lease = sa.select(r.lease_until).where(r.run_id == t.run_id, r.lease_until < utcnow())
+        cut = sa.func.coalesce(lease.scalar_subquery(), utcnow())
+        left = (t.state == str(StepState.OPEN), t.kind.not_in(_NO_WRITES), t.run_id != run_id)
         for chunk in chunks(iccids, _KEYS_A_STATEMENT):
-            self._mark_cut(run_id, chunk)
-        return [write for chunk in chunks(iccids, _KEYS_A_STATEMENT) for write in self._unresolved(chunk)]
+            self._connection.execute(
+                sa.update(self._step)
+                .where(t.iccid.in_(chunk), *left)
+                .values(state=str(StepState.UNKNOWN), cut_at=cut)
+            )
+
+    def unresolved(self, iccids: Collection[str]) -> list[UnresolvedWrite]:
+        """The writes on these devices that may have taken effect, or may yet; oldest first."""
+        t = self._step.c
+        found: list[UnresolvedWrite] = []
+        for chunk in chunks(iccids, _KEYS_A_STATEMENT):
+            query = (
+                sa.select(t.run_id, t.sequence, t.kind, t.iccid, t.intent, t.cut_at, utcnow())
+                .where(t.iccid.in_(chunk), t.state.in_(_UNRESOLVED), t.kind.not_in(_NO_WRITES))
+                .order_by(t.id)
+            )
+            for run_id, sequence, kind, iccid, intent, cut_at, now in self._connection.execute(query):
+                age = (now - cut_at).total_seconds() if cut_at else 0.0
+                key = StepKey(run_id, sequence)
+                found.append(UnresolvedWrite(key, StepKind(kind), iccid, json.loads(intent), age))
+        return found
 
     def add_targets(self, run_id: str, first_sequence: int, lists: Sequence[Sequence[str]]) -> None:
         """Keep which devices a run is for, many in a row, so that it can be resumed."""
@@ -121,29 +144,6 @@ class Steps:
         where = (t.state.in_(_UNRESOLVED), t.kind.not_in(_NO_WRITES))
         query = sa.select(sa.func.count()).select_from(self._step).where(*where)
         return self._connection.execute(query).scalar_one()
-
-    def _mark_cut(self, run_id: str, iccids: Sequence[str]) -> None:
-        t, r = self._step.c, self._run.c
-        lease = sa.select(r.lease_until).where(r.run_id == t.run_id, r.lease_until < utcnow())
-        cut = sa.func.coalesce(lease.scalar_subquery(), utcnow())
-        left = (t.iccid.in_(iccids), t.state == str(StepState.OPEN), t.kind.not_in(_NO_WRITES))
-        self._connection.execute(
-            sa.update(self._step)
-            .where(*left, t.run_id != run_id)
-            .values(state=str(StepState.UNKNOWN), cut_at=cut)
-        )
-
-    def _unresolved(self, iccids: Sequence[str]) -> Iterator[UnresolvedWrite]:
-        t = self._step.c
-        query = (
-            sa.select(t.run_id, t.sequence, t.kind, t.iccid, t.intent, t.cut_at, utcnow())
-            .where(t.iccid.in_(iccids), t.state == str(StepState.UNKNOWN), t.kind.not_in(_NO_WRITES))
-            .order_by(t.id)
-        )
-        for run_id, sequence, kind, iccid, intent, cut_at, now in self._connection.execute(query):
-            age = (now - cut_at).total_seconds() if cut_at else 0.0
-            key = StepKey(run_id, sequence)
-            yield UnresolvedWrite(key, StepKind(kind), iccid, json.loads(intent), age)
 
     def _select(self) -> sa.Select[Any]:
         t = self._step.c

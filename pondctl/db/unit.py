@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from pondctl.db.bulk_changes import BulkChanges
 from pondctl.db.change_log import ChangeLog
+from pondctl.db.chosen_rows import ChosenRows
 from pondctl.db.dead_letters import DeadLetters
 from pondctl.db.deliveries import Deliveries
 from pondctl.db.device_changes import DeviceChanges
@@ -96,6 +97,11 @@ class Unit:
     def device_changes(self) -> DeviceChanges:
         """Rows."""
         return DeviceChanges(self.host, self.host_tables)
+
+    @cached_property
+    def chosen_rows(self) -> ChosenRows:
+        """Rows picked one by one."""
+        return ChosenRows(self.host, self.host_tables)
 
     @cached_property
     def change_log(self) -> ChangeLog:

@@ -26,6 +26,11 @@ def is_unsettled(row: HostTable) -> sa.ColumnElement[bool]:
     return sa.and_(row["IsProcessed"] == sa.false(), row.alive())
 
 
+def is_failed(row: HostTable) -> sa.ColumnElement[bool]:
+    """A row that is settled with an error."""
+    return sa.and_(row["IsProcessed"] == sa.true(), row["HasErrors"] == sa.true(), row.alive())
+
+
 def bare_iccid(row: HostTable) -> sa.ColumnElement[str]:
     """The ICCID without fillers, so that two spellings of one device compare equal."""
     column: sa.ColumnElement[str] = row["ICCID"]

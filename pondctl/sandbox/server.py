@@ -35,7 +35,10 @@ class _CuttableProtocol(HttpToolsProtocol):
 
 
 class Sandbox:
-    """A running sandbox. `calls`, `thingspace`, `pond` and `faults` are those of the present world."""
+    """A running sandbox. `calls`, `thingspace` and `pond` are those since the last reset; ask for them anew.
+
+    The credentials that it lets in are those of `config`.
+    """
 
     def __init__(self, config: SandboxConfig | None = None) -> None:
         self.config = config or SandboxConfig()

@@ -83,7 +83,7 @@ def route(
     found = _by_carrier(message, known.bulk_change, rules)
     if found.way is Way.FOREIGN:
         return found
-    if _worked_off(known, found.way) or (not ours and _is_covered(known, sent_at)):
+    if _worked_off(known, found.way) or (not ours and _is_replaced(known, sent_at)):
         return Route(Way.WORKED_OFF)
     due = message.envelope.not_before
     if due is not None and due - known.now > _CLOCK_DIFFERENCE:
@@ -122,11 +122,13 @@ def _worked_off(known: Known, way: Way) -> bool:
     return not (bulk_change.has_work if way is Way.SYNC else bulk_change.has_unsettled)
 
 
-def _is_covered(known: Known, sent_at: datetime | None) -> bool:
-    """A check that waits was queued by a look that is later than this message: it has nothing to add.
+def _is_replaced(known: Known, sent_at: datetime | None) -> bool:
+    """A copy of it is under way, or a check that a later look has queued: it has nothing to add.
 
     The existing producer sends one message for each device; each would else look at all of them.
     """
+    if known.message is not None:
+        return True
     if known.newest_check is None or sent_at is None:
         return False
     return sent_at + _CLOCK_DIFFERENCE < known.newest_check

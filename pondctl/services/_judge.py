@@ -91,9 +91,18 @@ def judge_row(change: DeviceChange, iccid: str | None) -> Verdict | None:
 
 
 def judge_answer(
-    change: DeviceChange, iccid: str, answer: Device | DeviceError, *, pending_is_over: bool
+    change: DeviceChange,
+    iccid: str,
+    answer: Device | DeviceError,
+    *,
+    pending_is_over: bool,
+    fault: str | None = None,
 ) -> Verdict:
-    """Decide a row by what the carrier says. `pending_is_over`: the deadline for waiting has passed."""
+    """Decide a row by what the carrier says. `pending_is_over`: the deadline for waiting has passed.
+
+    `fault`: the code that an unsigned notification claims. It never fails a row: an old one may come
+    again while a new request is under way. Where the state does not contradict it, it is kept beside it.
+    """
     if isinstance(answer, DeviceError):
         return _judge_error(change, iccid, answer)
     target = target_of(change.change_request)
@@ -111,6 +120,22 @@ def judge_answer(
     if pending_is_over:
         return exhausted(change, iccid, f"still {doubt or state} at the deadline", carrier_state=state)
     return _verdict(change, iccid, Outcome.PENDING, Effect.NOTED, carrier_state=state, detail=doubt)
+
+
+def _may_be_refused(state: DeviceState, target: DeviceState) -> bool:
+    """Whether the device is where it would be had the carrier refused: neither there nor on its way."""
+    return state not in {target, *_ON_THE_WAY}
+
+
+_ON_THE_WAY = (DeviceState.PENDING_ACTIVATION, DeviceState.PENDING_DEACTIVATION, DeviceState.UNKNOWN)
+_FAULT = "; a notification claims the fault "
+
+
+def _with_fault(shown: str, fault: str | None, stored: str | None) -> str:
+    """The state with the fault; one that the row has already stays as long as the state does."""
+    if fault is not None:
+        return f"{shown}{_FAULT}{fault}"
+    return stored if stored and stored.startswith(shown + _FAULT) else shown
 
 
 def exhausted(change: DeviceChange, iccid: str, reason: str, *, carrier_state: str | None = None) -> Verdict:

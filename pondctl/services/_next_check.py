@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from pondctl.clients.message import CheckMessage
 from pondctl.models import Outcome
+from pondctl.services._deliveries import Delivery
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +25,12 @@ class CheckPolicy:
 @dataclass(frozen=True, slots=True)
 class Cause:
     """The check that made this run: its number, since when devices are waited for, and how many
-    checks in a row had trouble without progress. A run by hand has none and never exhausts."""
+    checks in a row had trouble without progress. A run by hand has none and never exhausts.
+    The `delivery` is worked off in the transaction that ends the run."""
 
     message: CheckMessage
     pending_since: datetime
+    delivery: Delivery | None = None
 
     @property
     def retry_number(self) -> int:
@@ -40,9 +43,9 @@ class Cause:
         return self.message.envelope.stalled
 
 
-def cause_of(message: CheckMessage, first_seen: datetime) -> Cause:
+def cause_of(message: CheckMessage, first_seen: datetime, delivery: Delivery | None = None) -> Cause:
     """The cause that a received message is. `first_seen` (database time) dates one that has no envelope."""
-    return Cause(message, message.envelope.pending_since or first_seen)
+    return Cause(message, message.envelope.pending_since or first_seen, delivery)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,12 @@ from pondctl.services._next_check import Cause, NextCheck
 def queue_check(
     unit: Unit, queue_name: str, bulk_change_id: int, check: NextCheck, cause: Cause | None
 ) -> Retry:
-    """Queue `check`; a run by hand (no cause) queues none where one waits, and returns that one."""
-    if cause is None:
-        waiting = unit.messages.waiting_for(bulk_change_id)
-        if waiting:
-            first = min(waiting, key=lambda message: message.seconds_until_due)
-            return Retry(first.retry_number, max(0, round(first.seconds_until_due)))
+    """Queue `check`, but where another one waits: then that one is returned. The cause itself is
+    worked off by now, so two chains of checks for one bulk change become one."""
+    waiting = unit.messages.waiting_for(bulk_change_id)
+    if waiting:
+        first = min(waiting, key=lambda message: message.seconds_until_due)
+        return Retry(first.retry_number, max(0, round(first.seconds_until_due)))
     key = str(uuid.uuid4())
     message = next_check(
         cause.message if cause else None,

@@ -12,6 +12,7 @@ from pondctl.db.database import Database
 from pondctl.db.unit import Unit
 from pondctl.errors import PondctlError, RunLostError, UnavailableError
 from pondctl.models import BulkStatus, Outcome, Retry
+from pondctl.services._deliveries import work_off
 from pondctl.services._next_check import Cause, CheckPolicy, NextCheck, decide_next, same_again
 from pondctl.services._queueing import queue_check
 from pondctl.services._run import Run
@@ -51,6 +52,7 @@ class SyncEnd:
         def end(unit: Unit) -> Retry | None:
             run.fence(unit)
             self._set_header(unit, counts, waiting=check is not None, exhausted=exhausted)
+            self._work_off_cause(unit, exhausted=exhausted)
             retry = self._queue(unit, check)
             unit.runs.finish(run.run_id, "done", counts, None)
             return retry
@@ -69,6 +71,8 @@ class SyncEnd:
             run.fence(unit)
             if counts:
                 unit.bulk_changes.set_status(self._bulk_change_id, BulkStatus.PROCESSING, from_statuses=_OPEN)
+            if check is not None:
+                self._work_off_cause(unit, exhausted=False)
             self._queue(unit, check)
 
         try:
@@ -89,6 +93,10 @@ class SyncEnd:
             # A run that found nothing to do does not turn ERROR into PROCESSED.
             closable = None if counts else _OPEN
             headers.set_status(self._bulk_change_id, BulkStatus.PROCESSED, from_statuses=closable)
+
+    def _work_off_cause(self, unit: Unit, *, exhausted: bool) -> None:
+        if self._cause is not None and self._cause.delivery is not None:
+            work_off(unit, self._cause.delivery, exhausted=exhausted)
 
     def _queue(self, unit: Unit, check: NextCheck | None) -> Retry | None:
         if check is None or not self._enqueue:

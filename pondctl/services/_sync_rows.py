@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from pondctl.clients.thingspace import ThingSpaceClient
-from pondctl.db.database import Database
 from pondctl.db.scratch import Scratch
-from pondctl.errors import Category, DeviceError
+from pondctl.errors import CarrierUnavailableError, Category, DeviceError
 from pondctl.models import Device, DeviceChange, DeviceState, Outcome, Stop, normalize_iccid
 from pondctl.services._ask import ask_all
 from pondctl.services._judge import (
@@ -21,9 +20,10 @@ from pondctl.services._judge import (
     target_of,
 )
 from pondctl.services._next_check import made_progress
+from pondctl.services._open_rows import OpenRows
 from pondctl.services._rows import RowWriter
 
-_PAGE = 1000
+_NO_ANSWER = (Category.NETWORK, Category.CARRIER_UNAVAILABLE)
 # From this many devices on, more than half unknown to the carrier smells of a wrong account.
 _GUARD_FROM = 20
 
@@ -39,24 +39,25 @@ class RowSync:
 
     def __init__(
         self,
-        database: Database,
+        work: OpenRows,
         thingspace: ThingSpaceClient,
         writer: RowWriter,
         stop: Stop,
         *,
-        bulk_change_id: int,
         total: int,
+        faults: Mapping[str, str],
         workers: int,
         accept_not_found: bool,
         pending_is_over: bool,
         last_try: bool,
     ) -> None:
-        self._database = database
+        self._work = work
         self._thingspace = thingspace
         self._writer = writer
         self._stop = stop
-        self.bulk_change_id = bulk_change_id
+        self.bulk_change_id = work.bulk_change_id
         self.total = total
+        self._faults = faults
         self._workers = workers
         self._accept_not_found = accept_not_found
         self._pending_is_over = pending_is_over
@@ -64,6 +65,8 @@ class RowSync:
         self._scratch: Scratch | None = None
         self._found = 0
         self._not_found: list[tuple[_Asked, Verdict]] = []
+        self._answered = False
+        self._unanswered: list[tuple[_Asked, Verdict]] = []
         self._in_trouble: list[tuple[_Asked, Verdict]] = []
         self._asked_twice: dict[str, Device | DeviceError | None] = {}
         self._same_device: dict[str, list[DeviceChange]] = {}
@@ -75,7 +78,7 @@ class RowSync:
         Rows left when the run stops early stay as they are.
         """
         self._scratch = scratch
-        self._asked_twice = self._find_duplicates()
+        self._asked_twice = dict.fromkeys(self._work.named_twice())
         answers = ask_all(self._to_ask(), self._ask, workers=self._workers, stop=self._stop)
         try:
             for answer in answers:
@@ -98,27 +101,16 @@ class RowSync:
             "They were left open; --accept-not-found settles them",
         )
 
-    def _find_duplicates(self) -> dict[str, Device | DeviceError | None]:
-        raw = self._database.read(
-            lambda unit: list(unit.device_changes.duplicated_iccids(self.bulk_change_id))
-        )
-        return {iccid: None for iccid in map(normalize_iccid, raw) if iccid}
-
     def _to_ask(self) -> Iterator[_Asked]:
         after = 0
         while not self._stop.is_set():
-            page = self._page(after)
+            page = self._work.page(after)
             if not page:
                 return
             after = page[-1].id
             shown = self._shown_by_scan(page)
             for change in page:
                 yield from self._decide_or_ask(change, shown)
-
-    def _page(self, after: int) -> list[DeviceChange]:
-        return self._database.read(
-            lambda unit: unit.device_changes.page_work(self.bulk_change_id, after, _PAGE)
-        )
 
     def _shown_by_scan(self, page: list[DeviceChange]) -> dict[str, Device]:
         if self._scratch is None:
@@ -164,14 +156,27 @@ class RowSync:
             self._judge(_Asked(change, asked.iccid), answer)
 
     def _judge(self, asked: _Asked, answer: Device | DeviceError, *, from_scan: bool = False) -> None:
-        verdict = judge_answer(asked.change, asked.iccid, answer, pending_is_over=self._pending_is_over)
+        verdict = judge_answer(
+            asked.change,
+            asked.iccid,
+            answer,
+            pending_is_over=self._pending_is_over,
+            fault=self._faults.get(asked.iccid),
+        )
+        if verdict.outcome.category in _NO_ANSWER and not self._answered:
+            self._unanswered.append((asked, verdict))
+            return
+        self._answered = True
+        self._route(asked, verdict, logged=not from_scan)
+
+    def _route(self, asked: _Asked, verdict: Verdict, *, logged: bool = True) -> None:
         if verdict.outcome.category is Category.NOT_FOUND:
             self._hold_not_found(asked, verdict)
         elif verdict.outcome.outcome is Outcome.DEFERRED and self._last_try:
             self._in_trouble.append((asked, verdict))
         else:
             self._found += verdict.outcome.outcome is not Outcome.DEFERRED
-            self._writer.add(verdict, logged=not from_scan)
+            self._writer.add(verdict, logged=logged)
 
     def _hold_not_found(self, asked: _Asked, verdict: Verdict) -> None:
         """Keep it until it is sure that not most of the devices are unknown."""
@@ -185,7 +190,16 @@ class RowSync:
         self._not_found.clear()
 
     def _settle_doubt(self) -> None:
-        """At the end of a whole walk: unknown devices, and devices in their last try."""
+        """At the end of a whole walk: unknown devices, and devices in their last try.
+
+        Raises `CarrierUnavailableError` when not one device got an answer: that is an outage, however
+        few devices there were to see it.
+        """
+        if self._unanswered and not self._answered:
+            reason = self._unanswered[0][1].outcome.detail
+            raise CarrierUnavailableError(f"ThingSpace answered for no device: {reason}")
+        for asked, verdict in self._unanswered:
+            self._route(asked, verdict)
         missing = len(self._not_found)
         known = self._found + missing
         if known >= _GUARD_FROM and 2 * missing > known and not self._accept_not_found:

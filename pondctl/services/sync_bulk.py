@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 
 from pondctl.clients.thingspace import ThingSpaceClient
@@ -10,7 +11,10 @@ from pondctl.db.database import Database
 from pondctl.errors import PondctlError, WrongCarrierError
 from pondctl.models import BulkChange, RunResult, Stop, Strategy
 from pondctl.services._next_check import Cause, CheckPolicy, is_last_try, pending_is_over
+from pondctl.services._open_rows import OpenRows
+from pondctl.services._outbox import Outbox, sent_afterwards
 from pondctl.services._report import Report
+from pondctl.services._row_ids import RowIds
 from pondctl.services._rows import RowWriter
 from pondctl.services._run import Actor, Run, claimed_run, new_run_id, raise_if_stopped
 from pondctl.services._scan import plan, scanned
@@ -20,7 +24,11 @@ from pondctl.services._sync_rows import RowSync
 
 @dataclass(frozen=True, slots=True)
 class SyncRequest:
-    """What one `sync-bulk` is asked to do. No `cause`: it is run by hand."""
+    """What one `sync-bulk` is asked to do. No `cause`: it is run by hand.
+
+    `only`: these rows instead of all open ones; in a dry run also such as failed. `faults`: what
+    notifications claim, by ICCID.
+    """
 
     bulk_change_id: int
     strategy: Strategy = Strategy.AUTO
@@ -29,6 +37,13 @@ class SyncRequest:
     enqueue: bool = True
     accept_not_found: bool = False
     cause: Cause | None = None
+    only: RowIds | None = None
+    faults: Mapping[str, str] = field(default_factory=dict)
+
+    def arguments(self) -> dict[str, object]:
+        """For the run's row; which rows were chosen stays out of it."""
+        small = replace(self, cause=None, only=None, faults={})
+        return asdict(small) | ({} if self.only is None else {"only": len(self.only)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,35 +77,40 @@ class SyncBulk:
     queue_name: str
     account: str
     stop: Stop
+    outbox: Outbox | None = None
     rng: random.Random = field(default_factory=random.SystemRandom)
 
-    def run(self, request: SyncRequest, report: Report) -> RunResult:
-        """Do one run.
+    def run(self, request: SyncRequest, report: Report, *, within: Run | None = None) -> RunResult:
+        """Do one run; `within` one that holds the bulk change already, and ends with this.
 
         Raises `NotFoundError`, `WrongCarrierError` or `BusyError` before anything is started, and what
         ends a run early after what was decided until then is saved.
         """
         bulk_change = self.database.read(lambda unit: unit.bulk_changes.get(request.bulk_change_id))
         self.owners.refuse_other_carrier(bulk_change)
+        if within is not None:
+            return self._work(request, within.run_id, within, report)
         run_id = new_run_id()
         if request.dry_run:
             return self._work(request, run_id, None, report)
-        with claimed_run(
-            self.database,
-            self.stop,
-            run_id=run_id,
-            command="sync-bulk",
-            target=f"bulk_change:{bulk_change.id}",
-            actor=self.actor,
-            arguments=asdict(replace(request, cause=None)),
-        ) as run:
+        with (
+            sent_afterwards(self.outbox, bulk_change.id),
+            claimed_run(
+                self.database,
+                self.stop,
+                run_id=run_id,
+                command="sync-bulk",
+                target=f"bulk_change:{bulk_change.id}",
+                actor=self.actor,
+                arguments=request.arguments(),
+            ) as run,
+        ):
             return self._work(request, run_id, run, report)
 
     def _work(self, request: SyncRequest, run_id: str, run: Run | None, report: Report) -> RunResult:
         bulk_change_id = request.bulk_change_id
-        total, now = self.database.read(
-            lambda unit: (unit.device_changes.count_work(bulk_change_id), unit.now())
-        )
+        work = OpenRows(self.database, bulk_change_id, request.only, as_if_open=request.dry_run)
+        total, now = work.count(), self.database.read(lambda unit: unit.now())
         report.run(run_id, bulk_change_id=bulk_change_id, dry_run=request.dry_run, total=total)
         writer = RowWriter(self.database, bulk_change_id, run, report)
         end = SyncEnd(
@@ -104,12 +124,12 @@ class SyncBulk:
             now=now,
         )
         rows = RowSync(
-            self.database,
+            work,
             self.thingspace,
             writer,
             self.stop,
-            bulk_change_id=bulk_change_id,
             total=total,
+            faults=request.faults,
             workers=request.workers,
             accept_not_found=request.accept_not_found,
             pending_is_over=pending_is_over(request.cause, self.policy, now),
@@ -140,7 +160,7 @@ class SyncBulk:
         known = self.database.read(lambda unit: unit.meta.account_size(self.account))
         chosen = plan(strategy, rows.total, known)
         with scanned(self.thingspace, chosen, known, report, self.stop) as scan:
-            if scan is not None and run is not None:
+            if scan is not None and scan.devices and run is not None:
                 scan.record(self.database, run, rows.bulk_change_id, self.account)
             report.phase("asking ThingSpace", rows.total)
             rows.run(scan.scratch if scan else None)

@@ -18,6 +18,9 @@ NEW = "6f1c2d3e-0002-4a5b-8c6d-7e8f90a1b2c3"
 KEY = "not-a-real-key"
 BASE_URL = "https://pond.example.test/ds/u/distributorPPUService/v1"
 
+# Of so little time nothing is left for a second attempt.
+ONE_ATTEMPT = 0.2
+
 Handler = Callable[[httpx.Request], httpx.Response]
 
 
@@ -31,6 +34,14 @@ class NoPace:
         """Does not slow down."""
 
 
+class Hurried(Stop):
+    """A stop whose waits are over at once, so that pauses between attempts take no time."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Look, and do not wait."""
+        return super().wait(0.001 if timeout else timeout)
+
+
 @contextmanager
 def pond_client(handler: Handler | None = None, **settings: Any) -> Iterator[PondClient]:
     """A client of the made-up distributor 1234; `handler` answers instead of a network."""
@@ -39,7 +50,7 @@ def pond_client(handler: Handler | None = None, **settings: Any) -> Iterator[Pon
         "distributor_id": 1234,
         "api_key": KEY,
         "pace": NoPace(),
-        "stop": Stop(),
+        "stop": Hurried(),
         "call_seconds": 5.0,
         "transport": httpx.MockTransport(handler) if handler else None,
     }

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
-from vcr.cassette import Cassette
 
 from pondctl.clients.pond import PondClient
 from pondctl.clients.pond_models import Package, PackageStatus, SimServices
@@ -21,6 +20,7 @@ from pondctl.errors import (
 )
 from tests.clients.pond_world import ICCID, NEW, OLD, pond_client
 
+Test = TypeVar("Test", bound=Callable[..., None])
 BOTH = pytest.mark.parametrize("api", ["devices", "sim"])
 
 
@@ -51,21 +51,29 @@ def api() -> str:
 
 
 @pytest.fixture
-def pond(api: str, vcr: Cassette) -> Iterator[PondClient]:
+def pond(api: str, vcr: Any) -> Iterator[PondClient]:
     with pond_client(api=api) as client:
         yield client
     assert vcr.all_played
 
 
-def played(name: str) -> Any:
-    def both(function: Any) -> Any:
-        return pytest.mark.vcr(pytest.mark.default_cassette(name)(function))
+def played(name: str) -> Callable[[Test], Test]:
+    """The cassette of a test; one for each shape where the test runs in both."""
 
-    return both
+    def mark(test: Test) -> Test:
+        for decorator in marks(name):
+            test = decorator(test)
+        return test
+
+    return mark
+
+
+def marks(name: str) -> list[pytest.MarkDecorator]:
+    return [pytest.mark.vcr(), pytest.mark.default_cassette(name)]
 
 
 def refused(pond: PondClient, what: str) -> DeviceError:
-    calls = {
+    calls: dict[str, Callable[[], object]] = {
         "get": lambda: pond.get_services(ICCID),
         "add": lambda: pond.add_package(ICCID, 1002),
         "activate": lambda: pond.set_package_status(ICCID, NEW, PackageStatus.ACTIVE),
@@ -151,7 +159,7 @@ def test_an_unknown_status_is_kept_and_not_guessed(pond: PondClient) -> None:
 @pytest.mark.parametrize(
     ("what", "category"),
     [
-        pytest.param(what, category, id=name, marks=[pytest.mark.vcr, pytest.mark.default_cassette(name)])
+        pytest.param(what, category, id=name, marks=marks(name))
         for name, what, category in [
             ("unknown_sim_404", "get", Category.NOT_FOUND),
             ("unknown_sim_400", "get", Category.NOT_FOUND),
@@ -195,7 +203,7 @@ def test_a_refused_status_that_stands_already_is_no_failure(pond: PondClient) ->
 @pytest.mark.parametrize(
     "kind",
     [
-        pytest.param(kind, id=name, marks=[pytest.mark.vcr, pytest.mark.default_cassette(name)])
+        pytest.param(kind, id=name, marks=marks(name))
         for name, kind in [
             ("key_refused", AuthenticationError),
             ("foreign_distributor", PermissionDeniedError),
@@ -211,7 +219,7 @@ def test_refused_credentials_end_the_run(pond: PondClient, kind: type[PondctlErr
 @pytest.mark.parametrize(
     "words",
     [
-        pytest.param(words, id=name, marks=[pytest.mark.vcr, pytest.mark.default_cassette(name)])
+        pytest.param(words, id=name, marks=marks(name))
         for name, words in [
             ("unavailable_write", "Provisioning is down for maintenance"),
             ("html_instead_of_a_package", "the answer is no JSON"),

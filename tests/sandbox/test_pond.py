@@ -122,7 +122,7 @@ def test_packages_can_be_sorted_the_other_way(sandbox: Sandbox, pond: PondCaller
     "query", ["offset=-1", "count=ten", "packageStatuses=PENDING", "sortField=name", "sortOrder=up"]
 )
 def test_a_wrong_query_is_refused(pond: PondCaller, query: str) -> None:
-    refusal(pond.http.get(f"devices/{A}/packages?{query}"), 400)
+    assert refusal(pond.http.get(f"devices/{A}/packages?{query}"), 400)
 
 
 def test_a_device_shows_identity_and_status(sandbox: Sandbox, pond: PondCaller) -> None:
@@ -169,7 +169,7 @@ def test_a_service_that_cannot_be_switched_so_is_refused(pond: PondCaller, body:
     "body", [{}, [], {"packageTypeId": "1001"}, {"packageTypeId": True}, {"packageTypeId": 1001, "x": 1}]
 )
 def test_a_package_that_cannot_be_meant_is_refused(sandbox: Sandbox, pond: PondCaller, body: object) -> None:
-    refusal(pond.http.post(f"devices/{A}/packages", json=body), 400)
+    assert refusal(pond.http.post(f"devices/{A}/packages", json=body), 400)
     assert sandbox.pond.packages(A) == []
 
 
@@ -179,15 +179,15 @@ def test_an_unknown_package_type_and_a_body_that_is_no_json_are_refused(
     path = f"devices/{A}/packages"
 
     assert "9999" in refusal(pond.add(A, 9999), 400)
-    refusal(pond.http.post(path, content=b"{", headers={"Content-Type": "application/json"}), 400)
-    refusal(pond.http.post(path, content=b'{"packageTypeId": 1001}'), 400)
+    assert refusal(pond.http.post(path, content=b"{", headers={"Content-Type": "application/json"}), 400)
+    assert refusal(pond.http.post(path, content=b'{"packageTypeId": 1001}'), 400)
     sandbox.pond.package_types.add(9999)
     assert pond.add(A, 9999).status_code == 200
 
 
 @pytest.mark.parametrize("iccid", ["1234567890123456X89", "12345678901234567", "89" * 12])
 def test_an_iccid_of_a_wrong_form_is_refused(pond: PondCaller, iccid: str) -> None:
-    refusal(pond.http.get(f"devices/{iccid}"), 400)
+    assert refusal(pond.http.get(f"devices/{iccid}"), 400)
 
 
 def test_the_accepted_length_can_be_set() -> None:
@@ -195,7 +195,7 @@ def test_the_accepted_length_can_be_set() -> None:
         caller = PondCaller(sandbox)
         sandbox.pond.add_sim("89148000001234567898")
         with caller.http:
-            refusal(caller.http.get("devices/89148000001234567898"), 400)
+            assert refusal(caller.http.get("devices/89148000001234567898"), 400)
 
 
 @pytest.mark.parametrize("key", [None, "wrong"])
@@ -203,7 +203,7 @@ def test_without_the_key_nobody_is_let_in(sandbox: Sandbox, pond: PondCaller, ke
     del pond.http.headers[sandbox.config.api_key_header]
     headers = {"x-api-key": key} if key else {}
 
-    refusal(pond.http.get(f"devices/{A}", headers=headers), 401)
+    assert refusal(pond.http.get(f"devices/{A}", headers=headers), 401)
 
 
 def test_key_header_and_basic_authorisation_can_be_set() -> None:
@@ -212,13 +212,13 @@ def test_key_header_and_basic_authorisation_can_be_set() -> None:
         sandbox.pond.add_sim(A)
         caller = PondCaller(sandbox)
         with caller.http:
-            refusal(caller.http.get(f"devices/{A}"), 401)
-            refusal(caller.http.get(f"devices/{A}", auth=("user", "wrong")), 401)
+            assert refusal(caller.http.get(f"devices/{A}"), 401)
+            assert refusal(caller.http.get(f"devices/{A}", auth=("user", "wrong")), 401)
             assert caller.http.get(f"devices/{A}", auth=("user", "word")).status_code == 200
 
 
 def test_a_foreign_distributor_is_refused(sandbox: Sandbox, pond: PondCaller) -> None:
-    refusal(pond.http.get(f"{sandbox.pond_url}/4321/devices/{A}"), 403)
+    assert refusal(pond.http.get(f"{sandbox.pond_url}/4321/devices/{A}"), 403)
 
 
 @pytest.mark.parametrize("status", [404, 400, 403])
@@ -227,22 +227,22 @@ def test_an_unknown_sim_is_refused_as_the_switch_says(
 ) -> None:
     sandbox.pond.unknown_sim_status = status
 
-    refusal(pond.add("8910300000009999999"), status)
+    assert refusal(pond.add("8910300000009999999"), status)
 
 
 def test_a_package_is_found_at_its_own_sim_only(sandbox: Sandbox, pond: PondCaller) -> None:
     [package] = sandbox.pond.add_sim(A, [(1001, "ACTIVE")])
 
-    refusal(pond.move(B, package.package_id, "TERMINATED"), 404)
-    refusal(pond.move(A, "00000000-0000-4000-8000-000000000000", "TERMINATED"), 404)
-    refusal(pond.http.get("package/nonsense/info"), 404)
+    assert refusal(pond.move(B, package.package_id, "TERMINATED"), 404)
+    assert refusal(pond.move(A, "00000000-0000-4000-8000-000000000000", "TERMINATED"), 404)
+    assert refusal(pond.http.get("package/nonsense/info"), 404)
 
 
 def test_a_terminated_sim_takes_nothing_more(sandbox: Sandbox, pond: PondCaller) -> None:
     sandbox.pond.add_sim(A, state="Terminated")
 
-    refusal(pond.add(A), 400)
-    refusal(pond.http.put(f"devices/{A}/status", json={"simDataServiceStatus": "ENABLED"}), 400)
+    assert refusal(pond.add(A), 400)
+    assert refusal(pond.http.put(f"devices/{A}/status", json={"simDataServiceStatus": "ENABLED"}), 400)
 
 
 def test_the_request_id_is_echoed_also_on_a_refusal(pond: PondCaller) -> None:
@@ -252,7 +252,7 @@ def test_the_request_id_is_echoed_also_on_a_refusal(pond: PondCaller) -> None:
 
 @pytest.mark.parametrize(("verb", "path"), [("GET", "nothing"), ("DELETE", f"devices/{A}")])
 def test_what_is_not_served_is_not_found(pond: PondCaller, verb: str, path: str) -> None:
-    refusal(pond.http.request(verb, path), 404)
+    assert refusal(pond.http.request(verb, path), 404)
 
 
 @pytest.mark.parametrize("prefix", ["", "/v9", "a/b/"])

@@ -1,0 +1,47 @@
+"""Lets a large run begin with a few devices, and stops one that goes wrong. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pondctl.models import DeviceOutcome, Outcome
+
+CANARY_FROM: Final = 100
+CANARY_SIZE: Final = 10
+_BAD: Final = (Outcome.FAILED, Outcome.UNKNOWN)
+
+
+class Brake:
+    """Counts what is begun and decided. More than 100 devices: ten go first, and alone."""
+
+    def __init__(self, total: int, max_error_rate: float) -> None:
+        self._canary = total > CANARY_FROM
+        self._most = max_error_rate
+        self._begun = self._decided = self._bad = 0
+
+    def room(self) -> int | None:
+        """How many more may be begun now; None: any number."""
+        if self.reason is not None:
+            return 0
+        if not self._canary or self._decided >= CANARY_SIZE:
+            return None
+        return CANARY_SIZE - self._begun
+
+    def begun(self, count: int) -> None:
+        """So many devices were begun."""
+        self._begun += count
+
+    def decided(self, outcome: DeviceOutcome) -> None:
+        """One device is decided."""
+        self._decided += 1
+        self._bad += outcome.outcome in _BAD
+
+    @property
+    def reason(self) -> str | None:
+        """Why nothing new may be begun; None while all is well. Ten devices must be decided first."""
+        if self._decided < CANARY_SIZE or self._bad <= self._most * self._decided:
+            return None
+        return (
+            f"{self._bad} of {self._decided} devices are failed or unknown, which is more than "
+            f"limits.max_error_rate ({self._most:.0%}) allows"
+        )

@@ -1,0 +1,152 @@
+"""A database for each test: SQLite files, or the server that PONDCTL_TEST_DATABASE_URL names."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from pondctl.db.database import Database
+from pondctl.db.host_tables import contract_columns
+from pondctl.db.records import NewBulkChange, NewDeviceChange
+from pondctl.db.schema import create_host_tables, drop_own_tables, init_database, upgrade
+from pondctl.db.unit import Unit
+from pondctl.models import DeviceChange
+from tests.db.sql_server_words import compile_for_sql_server
+
+SERVER_URL = os.environ.get("PONDCTL_TEST_DATABASE_URL", "")
+TABLES = ("BulkChange", "M2M_DeviceChange", "PondDeviceCarrierRatePlan", "DeviceBulkChangeLog")
+
+GivenBulkChange = Callable[..., int]
+Values = Mapping[str, object]
+RowsOf = Callable[[int], list[DeviceChange]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def sql_server_takes_it() -> Iterator[None]:
+    """Every statement that these tests run on SQLite is held against SQL Server's dialect too."""
+    seen: set[object] = set()
+
+    def check(_: object, statement: object, many: Sequence[Values], one: Values, __: object) -> None:
+        if not isinstance(statement, sa.Select | sa.Insert | sa.Update | sa.Delete):
+            return
+        key = statement._generate_cache_key()
+        size = sum(1 for parameter in key.bindparams) if key else 0
+        if key is None or (key.key, size) not in seen:
+            seen.add((key.key, size) if key else object())
+            compile_for_sql_server(statement, many[0] if many else one)
+
+    sa.event.listen(sa.Engine, "before_execute", check)
+    yield
+    sa.event.remove(sa.Engine, "before_execute", check)
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh SQLite database, to be copied."""
+    path = tmp_path_factory.mktemp("template") / "fresh.db"
+    made = Database.open(f"sqlite:///{path}")
+    init_database(made)
+    made.close()
+    return path
+
+
+@pytest.fixture
+def sqlite_url(template: Path, tmp_path: Path) -> str:
+    """A fresh SQLite database of this test; nobody waits long for a lock."""
+    path = tmp_path / "test.db"
+    shutil.copy(template, path)
+    return f"sqlite:///{path}?timeout=0.1"
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Database | None]:
+    """The server's tables under names of this test process alone."""
+    if not SERVER_URL.startswith("mssql"):
+        yield None
+        return
+    mine = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    names = {table: f"{table}_{mine}" for table in TABLES}
+    database = Database.open(SERVER_URL, state_schema=f"pondctl_{mine}", names=names)
+    drop_own_tables(database)
+    database.apply(lambda unit: database.host_tables.metadata.drop_all(unit.host))
+    create_host_tables(database)
+    upgrade(database)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def database(server: Database | None, request: pytest.FixtureRequest) -> Iterator[Database]:
+    """An empty database with all tables."""
+    if server is not None:
+        server.write(_empty)
+        yield server
+        return
+    opened = Database.open(request.getfixturevalue("sqlite_url").replace("timeout=0.1", "timeout=30"))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def given(database: Database) -> GivenBulkChange:
+    """Make a bulk change with a row for each ICCID; columns can be set on all of its rows."""
+
+    def make(*iccids: str | None, provider: int = 2, request: str | None = None, **columns: object) -> int:
+        def write(unit: Unit) -> int:
+            bulk_change_id = unit.bulk_changes.add(NewBulkChange(provider, "StatusUpdate", "somebody"))
+            rows = [NewDeviceChange(iccid, request) for iccid in iccids]
+            unit.device_changes.add(bulk_change_id, rows, created_by="somebody")
+            if columns:
+                row = unit.host_tables.device_change
+                update = sa.update(row.table).where(row["BulkChangeId"] == bulk_change_id)
+                unit.host.execute(update.values(columns))
+            return bulk_change_id
+
+        return database.write(write)
+
+    return make
+
+
+@pytest.fixture
+def rows_of(database: Database) -> RowsOf:
+    """All rows of a bulk change."""
+    return lambda bulk_change_id: database.read(
+        lambda unit: unit.device_changes.page(bulk_change_id, 0, 1000)
+    )
+
+
+@pytest.fixture
+def set_columns(database: Database) -> Callable[..., None]:
+    """Change columns of rows behind pondctl's back."""
+
+    def change(ids: Sequence[int], **columns: object) -> None:
+        row = database.host_tables.device_change
+        update = sa.update(row.table).where(row["Id"].in_(ids)).values(columns)
+        database.write(lambda unit: unit.host.execute(update).close())
+
+    return change
+
+
+@pytest.fixture
+def raw_row(database: Database) -> Callable[[int], dict[str, object]]:
+    """Every column of one row of `M2M_DeviceChange`."""
+
+    def read(row_id: int) -> dict[str, object]:
+        row = database.host_tables.device_change
+        columns = [row[name].label(name) for name in contract_columns("M2M_DeviceChange")]
+        query = sa.select(*columns).where(row["Id"] == row_id)
+        return database.read(lambda unit: unit.host.execute(query).one()._asdict())
+
+    return read
+
+
+def _empty(unit: Unit) -> None:
+    for table in reversed(unit.host_tables.metadata.sorted_tables):
+        unit.host.execute(sa.delete(table))
+    for table in unit.own_tables.metadata.sorted_tables:
+        unit.state.execute(sa.delete(table))

@@ -1,0 +1,36 @@
+"""Holds a statement against what SQL Server takes; used on every statement that a database test runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.mssql import pyodbc
+
+DIALECT = pyodbc.dialect(paramstyle="qmark")
+_SQLITE_ONLY = re.compile(
+    r"strftime|julianday|\|\||\bLIMIT\b|\bPRAGMA\b|\bIFNULL\b|\bOR REPLACE\b|\bON CONFLICT\b|\bRETURNING\b"
+    r"|\bMERGE\b|\bIS 1\b|\bIS 0\b|[^@]\btrue\b|\bfalse\b"
+)
+_MOST_PARAMETERS = 2100
+
+
+def compile_for_sql_server(statement: sa.ClauseElement, values: Mapping[str, Any]) -> str:
+    """The statement as SQL Server would get it; fails where it could not take it."""
+    compiled = statement.compile(dialect=DIALECT, column_keys=list(values) or None)
+    expanded = compiled.construct_expanded_state(dict(values))  # type: ignore[attr-defined]
+    text = expanded.statement
+    assert not _SQLITE_ONLY.search(text), text
+    assert len(expanded.positional_parameters) <= _MOST_PARAMETERS, text
+    for name, parameter in compiled.binds.items():  # type: ignore[attr-defined]
+        _check_type(name, parameter.type, text)
+    return text
+
+
+def _check_type(name: str, type_: sa.types.TypeEngine[Any], text: str) -> None:
+    # A NULL of no type, and a varchar beside an nvarchar column, are what the drivers stumble over.
+    assert not isinstance(type_, sa.types.NullType), f"{name} has no type: {text}"
+    if isinstance(type_, sa.String):
+        assert isinstance(type_, sa.Unicode), f"{name} is no nvarchar: {text}"
