@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from pondctl import __version__
-from pondctl.clients._network import open_transport
 from pondctl.clients._repeat import RepeatableError, retry_after
-from pondctl.clients._transport import CallRecord, CarrierTransport
+from pondctl.clients._transport import CallRecord, open_client
 from pondctl.clients.pond_refusals import find_refusal
 from pondctl.errors import Category, ConfigurationError
+from pondctl.models import Carrier
 
 _SERVER_ERROR = 500
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -33,7 +32,7 @@ class Credentials:
     def secrets(self) -> tuple[str, ...]:
         """What must never be shown, in each form in which it travels."""
         basic = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
-        return tuple(secret for secret in (self.api_key, self.password, basic) if secret)
+        return tuple(filter(None, (self.api_key, self.password, basic if self.username else "")))
 
     def header(self) -> dict[str, str]:
         """The key's header. Checked here, since httpx shows a value that it cannot encode."""
@@ -65,17 +64,18 @@ def open_http(
     on_call: Callable[[CallRecord], None] | None,
 ) -> httpx.Client:
     """Build the client that every call goes through; nothing is sent yet."""
-    headers = {"Accept": "application/json", "User-Agent": f"pondctl/{__version__}"} | credentials.header()
-    return httpx.Client(
-        base_url=address,
-        headers=headers,
+    header = credentials.header()
+    client = open_client(
+        str(address),
+        carrier=Carrier.POND,
         auth=httpx.BasicAuth(credentials.username, credentials.password) if credentials.username else None,
-        transport=CarrierTransport(
-            transport or open_transport(address, connections), "POND", on_call=on_call
-        ),
-        event_hooks={"response": [_keep_words(credentials.secrets)]},
-        trust_env=False,
+        connections=connections,
+        transport=transport,
+        on_call=on_call,
     )
+    client.headers.update(header)
+    client.event_hooks = {"response": [_keep_words(credentials.secrets)]}
+    return client
 
 
 def _keep_words(secrets: Collection[str]) -> Callable[[httpx.Response], None]:

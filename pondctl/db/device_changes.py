@@ -59,7 +59,9 @@ class DeviceChanges:
         row = self._row
         work = is_work(row, bulk_change_id)
         bare = bare_iccid(row)
-        twice = sa.select(bare).where(work).group_by(bare).having(sa.func.count() > 1)
+        # Grouped by a column: SQL Server does not see that two expressions with parameters are one.
+        spelt = sa.select(bare.label("bare")).where(work).subquery()
+        twice = sa.select(spelt.c.bare).group_by(spelt.c.bare).having(sa.func.count() > 1)
         query = sa.select(row["ICCID"]).where(work, bare.in_(twice)).distinct()
         streamed = {"yield_per": ROWS_A_STATEMENT}
         yield from self._connection.execute(query, execution_options=streamed).scalars()

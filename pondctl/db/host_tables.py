@@ -207,4 +207,5 @@ def _read_from(table: sa.Table, place: ColumnPlace) -> sa.ScalarSelect[Any]:
         sa.column(place.name, TEXT),
         schema=where.schema,
     )
-    return sa.select(other.c[place.name]).where(other.c[row_id.name] == row_id).scalar_subquery()
+    same = other.c[row_id.name] == row_id
+    return sa.select(other.c[place.name]).where(same).correlate(table).scalar_subquery()

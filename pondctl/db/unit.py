@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from pondctl.db.bulk_changes import BulkChanges
 from pondctl.db.change_log import ChangeLog
+from pondctl.db.claims import Claims
 from pondctl.db.chosen_rows import ChosenRows
 from pondctl.db.dead_letters import DeadLetters
 from pondctl.db.deliveries import Deliveries
@@ -20,12 +21,15 @@ from pondctl.db.dialects import utcnow
 from pondctl.db.driver_errors import Trouble, diagnose
 from pondctl.db.engine import WRITING
 from pondctl.db.host_tables import HostTables
+from pondctl.db.locks import DeviceLocks
 from pondctl.db.messages import Messages
 from pondctl.db.meta import Meta
 from pondctl.db.open_work import OpenWork
 from pondctl.db.outcomes import Outcomes
 from pondctl.db.own_tables import OwnTables
+from pondctl.db.rate_plans import RatePlans
 from pondctl.db.runs import Runs
+from pondctl.db.steps import Steps
 
 
 class Unit:
@@ -112,6 +116,26 @@ class Unit:
     def runs(self) -> Runs:
         """Runs and their leases."""
         return Runs(self.state, self.own_tables)
+
+    @cached_property
+    def claims(self) -> Claims:
+        """Which run works on which device."""
+        return Claims(self.state, self.own_tables)
+
+    @cached_property
+    def steps(self) -> Steps:
+        """The journal of carrier writes."""
+        return Steps(self.state, self.own_tables)
+
+    @cached_property
+    def locks(self) -> DeviceLocks:
+        """Devices that are never terminated."""
+        return DeviceLocks(self.state, self.own_tables)
+
+    @cached_property
+    def rate_plans(self) -> RatePlans:
+        """The host's packages."""
+        return RatePlans(self.host, self.host_tables)
 
     @cached_property
     def outcomes(self) -> Outcomes:

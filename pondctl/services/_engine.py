@@ -30,8 +30,10 @@ from pondctl.services._report import Report
 _TURN_SECONDS: Final = 0.25
 # Answers are gathered so long while the pool has other devices to go on with: fewer, larger commits.
 _GATHER_SECONDS: Final = 0.02
-# A write is not sent so long after its intent: this process may have slept, and its lease be over.
-_FRESH_SECONDS: Final = 20.0
+# Without anything to commit the lease is looked at so often; a write is not sent when that is long ago:
+# this process has slept, and another run may have taken over.
+_LOOK_SECONDS: Final = 10.0
+_FRESH_SECONDS: Final = 30.0
 # Devices that wait for a settle time; beyond, nothing new is begun.
 _MOST_WAITING: Final = 2000
 _BUSY_PER_WORKER: Final = 2
@@ -179,7 +181,7 @@ class Engine:
 
     def _commit(self, works: list[Work]) -> None:
         """One transaction for all that was gathered; then send what it allows, and say what is decided."""
-        if self._turn.is_empty and not works:
+        if self._turn.is_empty and not works and self._journal.lease_age < _LOOK_SECONDS:
             return
         turn, to_write = self._turn, self._to_write
         begun = self._journal.commit(turn, works)
@@ -201,15 +203,15 @@ class Engine:
 
     def _submit(self, device: InWork, instruction: Read | Write, key: StepKey | None) -> None:
         self._in_flight += 1
-        self._pool.submit(self._call, device, instruction, key, time.monotonic())
+        self._pool.submit(self._call, device, instruction, key)
 
-    def _call(self, device: InWork, instruction: Read | Write, key: StepKey | None, since: float) -> None:
+    def _call(self, device: InWork, instruction: Read | Write, key: StepKey | None) -> None:
         answer: CallAnswer | DeviceError | Broken
         try:
             if self._halted:
                 answer = not_sent("stopped before the call")
-            elif key is not None and time.monotonic() - since > _FRESH_SECONDS:
-                answer = not_sent("not sent: the run was asleep after its intent", Category.DATABASE)
+            elif key is not None and self._journal.lease_age > _FRESH_SECONDS:
+                answer = not_sent("not sent: the run has slept, or the database is slow", Category.DATABASE)
             else:
                 answer = call(self._pond, device.work.iccid, instruction)
         except DeviceError as error:

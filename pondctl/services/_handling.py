@@ -2,60 +2,132 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import structlog
 
-from pondctl.clients.callback import CarrierHint
 from pondctl.clients.message import CheckMessage, parse_any
-from pondctl.clients.queue import OutgoingMessage, Queue, ReceivedMessage
+from pondctl.clients.queue import Queue, ReceivedMessage
 from pondctl.db.database import Database
 from pondctl.db.unit import Unit
-from pondctl.errors import ConfigurationError, MessageError, PondctlError, QueueUnavailableError
-from pondctl.models import Operation, Stop
-from pondctl.services._deliveries import Delivery, bury, copy_later, delivery_of
+from pondctl.errors import MessageError, PondctlError
+from pondctl.models import RunResult, Stop
+from pondctl.services._deliveries import Delivery, delivery_of
 from pondctl.services._dispatch import Known, Route, Rules, Way, route
-from pondctl.services._next_check import Cause, cause_of
+from pondctl.services._mending import Mending
 from pondctl.services._run_log import RunLog
-from pondctl.services._trouble import Handled, after
+from pondctl.services._tasks import Handled, Task
+from pondctl.services._trouble import UNAVAILABLE_SECONDS
+from pondctl.telemetry.logs import log_context
 
 _log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A message and what is to be done with it."""
-
-    delivery: Delivery
-    route: Route
-    hint: CarrierHint | None = None
-    seen_at: datetime | None = None
-
-
-class Runs(Protocol):
-    """What runs for a message. Each raises as the command of the same name would."""
-
-    def sync(self, cause: Cause, stop: Stop, report: RunLog) -> None:
-        """Run `sync-bulk`."""
-
-    def life_cycle(self, cause: Cause, stop: Stop, report: RunLog) -> Operation | None:
-        """Run the POND life cycle that the bulk change asks for."""
-
-    def hint(self, hint: CarrierHint, delivery: Delivery, stop: Stop, report: RunLog) -> None:
-        """Look up the devices that a notification names."""
+RunFor = Callable[[Task, Stop, RunLog], RunResult]
 
 
 class Handling:
-    """Knows the rules of the shared queue; thread-safe. `foreign`: where messages go that are not ours."""
+    """Knows the rules of the queue, and has a run for each way; thread-safe.
+
+    `foreign` is where valid messages go that are not ours; None: the queue may hold none.
+    """
 
     def __init__(
-        self, database: Database, runs: Runs, rules: Rules, *, queue_name: str, foreign: Queue | None
+        self,
+        database: Database,
+        runs: Mapping[Way, RunFor],
+        rules: Rules,
+        *,
+        queue_name: str,
+        foreign: Queue | None,
     ) -> None:
         self._database = database
         self._runs = runs
         self._rules = rules
         self._queue_name = queue_name
-        self._foreign = foreign
+        self._mending = Mending(database, foreign)
+
+    def look_at(self, received: Sequence[ReceivedMessage]) -> list[Task]:
+        """Decide what is to be done with each message of a batch; reads the database once for all."""
+        tasks = [self._read(each) for each in received]
+        checks = {task.delivery: task.delivery.message for task in tasks if task.delivery.message}
+        known = self._database.read(lambda unit: self._known(unit, checks)) if checks else {}
+        return [self._decide(task, known) for task in tasks]
+
+    def forget(self, tasks: Sequence[Task]) -> None:
+        """Close the books on messages that were found worked off, before they are deleted."""
+        keys = {task.delivery.key for task in tasks if task.delivery.ours}
+        if keys:
+            self._database.write(lambda unit: unit.deliveries.close(keys))
+
+    def handle(self, task: Task, stop: Stop) -> Handled:
+        """Do it; what goes wrong is in the answer. Nothing is to be deleted before its effect is committed."""
+        delivery = task.delivery
+        message = delivery.message
+        with log_context(message=delivery.key, bulk_change_id=message.bulk_change_id if message else None):
+            try:
+                handled = self._do(task, stop)
+            except PondctlError as error:
+                # The database or the queue failed us, not the run: the message comes back unchanged.
+                handled = Handled(task, "unavailable", delete=False, back_in_seconds=UNAVAILABLE_SECONDS)
+                _log.warning("message kept", error=error.message)
+            _log.info("message handled", what=handled.word, reason=task.route.reason or None)
+        return handled
+
+    def _read(self, received: ReceivedMessage) -> Task:
+        try:
+            parsed = parse_any(received.attributes, received.body)
+        except MessageError as error:
+            delivery = delivery_of(self._queue_name, received, None)
+            return Task(delivery, Route(Way.DEAD, error.message, error.code))
+        if isinstance(parsed, CheckMessage):
+            return Task(delivery_of(self._queue_name, received, parsed), Route(Way.SYNC))
+        return Task(delivery_of(self._queue_name, received, None), Route(Way.HINT), parsed)
+
+    def _known(self, unit: Unit, checks: Mapping[Delivery, CheckMessage]) -> dict[Delivery, Known]:
+        bulk_changes = unit.open_work.find({message.bulk_change_id for message in checks.values()})
+        messages = unit.deliveries.find({delivery.key for delivery in checks})
+        others = {m.bulk_change_id for d, m in checks.items() if not d.ours}
+        coming = unit.deliveries.coming(self._queue_name, others) if others else {}
+        now = unit.now()
+        return {
+            delivery: Known(
+                bulk_changes.get(message.bulk_change_id),
+                messages.get(delivery.key),
+                max(coming.get(message.bulk_change_id, {}).values(), default=None),
+                now,
+            )
+            for delivery, message in checks.items()
+        }
+
+    def _decide(self, task: Task, known: Mapping[Delivery, Known]) -> Task:
+        delivery = task.delivery
+        if delivery.message is None:
+            return task
+        facts = known[delivery]
+        found = route(
+            delivery.message, facts, self._rules, sent_at=delivery.received.sent_at, ours=delivery.ours
+        )
+        return replace(task, route=found, seen_at=facts.now)
+
+    def _do(self, task: Task, stop: Stop) -> Handled:
+        match task.route.way:
+            case Way.WORKED_OFF:
+                self.forget([task])
+                return Handled(task, "worked_off")
+            case Way.NOT_DUE:
+                return self._mending.wait(task)
+            case Way.DEAD:
+                return self._mending.bury(task, task.route.category, task.route.reason)
+            case Way.FOREIGN:
+                return self._mending.pass_on(task)
+        return self._run(task, stop)
+
+    def _run(self, task: Task, stop: Stop) -> Handled:
+        report = RunLog()
+        try:
+            self._runs[task.route.way](task, stop, report)
+        except Exception as error:
+            return self._mending.mend(task, error)
+        return Handled(task, "run", dead=report.exhausted)

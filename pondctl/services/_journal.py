@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from pondctl.db.database import Database
@@ -24,6 +25,12 @@ class Journal:
         self._stop = stop
         self._claiming = claiming
         self._sequence = 0
+        self._fenced_at = time.monotonic()
+
+    @property
+    def lease_age(self) -> float:
+        """Seconds since this thread last saw that the run still holds its lease."""
+        return time.monotonic() - self._fenced_at
 
     def next_key(self) -> StepKey:
         """The name of a new step."""
@@ -48,13 +55,16 @@ class Journal:
     def commit(self, turn: Turn, works: Sequence[Work]) -> Begun:
         """Apply the turn and claim devices, in one transaction."""
         keys = [self.next_key() for _ in works]
+        began = time.monotonic()
 
         def write(unit: Unit) -> Begun:
             self.fence(unit)
             turn.apply(unit)
             return self._claiming.claim(unit, works, keys) if works else Begun()
 
-        return self._database.write(write)
+        begun = self._database.write(write)
+        self._fenced_at = began
+        return begun
 
     def fence(self, unit: Unit) -> None:
         """Renew the lease; raises `RunLostError` when another run has taken over.

@@ -63,23 +63,25 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
 
 
 class Secrets:
-    """Values that must not be read, as one pattern that is rebuilt when one is added."""
+    """Values that must not be read, each with the pattern of all its spellings."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._spellings: set[str] = set()
-        self._pattern: re.Pattern[str] | None = None
+        self._patterns: Mapping[str, re.Pattern[str]] = {}
 
     def add(self, value: str) -> None:
         """Look for this value from now on."""
         with self._lock:
-            self._spellings |= _spellings(value)
-            longest_first = sorted(self._spellings, key=len, reverse=True)
-            self._pattern = re.compile("|".join(longest_first))
+            if value not in self._patterns:
+                more = {**self._patterns, value: re.compile("|".join(_spellings(value)))}
+                # The longest first: what is left of it must not be what a shorter one left over.
+                self._patterns = dict(sorted(more.items(), key=lambda item: -len(item[0])))
 
     def hide(self, text: str) -> str:
         """Return `text` with `***` for every value, in whatever spelling it stands there."""
-        return self._pattern.sub(HIDDEN, text) if self._pattern else text
+        for pattern in self._patterns.values():
+            text = pattern.sub(HIDDEN, text)
+        return text
 
 
 _secrets = Secrets()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 
@@ -56,7 +57,7 @@ def test_half_a_call_a_second_is_one_call_in_two_seconds() -> None:
 
     moments = times(paced(0.5, clock), clock, 5)
 
-    assert all(later - earlier >= 2 for earlier, later in zip(moments, moments[1:], strict=False))
+    assert all(later - earlier >= 2 for earlier, later in itertools.pairwise(moments))
 
 
 def test_all_calls_hold_as_long_as_the_carrier_asks() -> None:

@@ -115,7 +115,7 @@ def test_every_line_of_the_file_may_be_used_as_it_stands(program: Program, tmp_p
         if key != "pond.distributor_id":  # which has no default
             value, default = settings.value_of(key), load(environ={}).value_of(key)
             assert value == default or str(value) == str(default) == "(not set)"
-    explained = [line for line in used.splitlines() if re.match(r"\w+ = .*  # \w", line)]
+    explained = [line for line in used.splitlines() if re.match(r"\w+ = .*  # \S", line)]
     assert len(explained) == len(keys)
 
 

@@ -23,6 +23,7 @@ def compile_for_sql_server(statement: sa.ClauseElement, values: Mapping[str, Any
     expanded = compiled.construct_expanded_state(dict(values))  # type: ignore[attr-defined]
     text = expanded.statement
     assert not _SQLITE_ONLY.search(text), text
+    assert not re.search(r"GROUP BY[^)]*\?", text), f"grouped by an expression with a parameter: {text}"
     assert len(expanded.positional_parameters) <= _MOST_PARAMETERS, text
     for name, parameter in compiled.binds.items():  # type: ignore[attr-defined]
         _check_type(name, parameter.type, text)

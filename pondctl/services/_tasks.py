@@ -1,0 +1,37 @@
+"""A message on its way through a worker: what is to be done with it, and what became of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from pondctl.clients.callback import CarrierHint
+from pondctl.errors import PondctlError
+from pondctl.services._deliveries import Delivery
+from pondctl.services._dispatch import Route
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A message and what is to be done with it. `seen_at`: database time when it was looked at."""
+
+    delivery: Delivery
+    route: Route
+    hint: CarrierHint | None = None
+    seen_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """What became of a message, in one `word`.
+
+    `delete`: its effect is committed, the queue can forget it; else it comes back by itself after
+    `back_in_seconds`. `dead`: there is a dead letter now. `ends` is why nothing more should be received.
+    """
+
+    task: Task
+    word: str
+    delete: bool = True
+    back_in_seconds: int = 0
+    dead: bool = False
+    ends: PondctlError | None = None
