@@ -126,7 +126,8 @@ def _run(cli: typer.Typer, words: list[str], app: AppContext) -> int:
             return _tell(error, words, app)
         return int(getattr(error, "exit_code", ExitCode.UNAVAILABLE))
     finally:
-        app.close()
+        with suppress(Exception):  # what there was to tell is told, and the process ends anyway
+            app.close()
 
 
 def _tell(error: BaseException, words: list[str], app: AppContext) -> int:

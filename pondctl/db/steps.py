@@ -17,6 +17,7 @@ from pondctl.db.step_records import (
     StepKind,
     StepState,
     StoredStep,
+    Subject,
     UnresolvedWrite,
     WriteEnd,
 )
@@ -37,14 +38,7 @@ class Steps:
 
     def add_intents(self, writes: Sequence[NewWrite]) -> None:
         """Record what is about to be sent; the call may be made once this is committed."""
-        values = {
-            "carrier": _CARRIER,
-            "state": str(StepState.OPEN),
-            "opened_at": utcnow(),
-            "sent_at": utcnow(),
-        }
-        insert = sa.insert(self._step).inline().values(values)
-        execute_many(self._connection, insert, [_intent_row(write) for write in writes])
+        self._insert_missing([_intent_row(write) for write in writes])
 
     def close(self, ends: Sequence[WriteEnd]) -> None:
         """Record what became of writes. One that is resolved already keeps what it says."""
@@ -100,20 +94,14 @@ class Steps:
 
     def add_targets(self, run_id: str, first_sequence: int, lists: Sequence[Sequence[str]]) -> None:
         """Keep which devices a run is for, many in a row, so that it can be resumed."""
-        rows = [
-            {
-                **dict.fromkeys(("iccid", "operation"), ""),
-                "claim": str(StepKey(run_id, first_sequence + place)),
-                "run_id": run_id,
-                "sequence": first_sequence + place,
-                "kind": str(StepKind.TARGETS),
-                "service_provider_id": 0,
-                "intent": json.dumps(iccids, separators=(",", ":")),
-            }
-            for place, iccids in enumerate(lists)
-        ]
-        values = {"carrier": _CARRIER, "state": str(StepState.DONE), "opened_at": utcnow()}
-        execute_many(self._connection, sa.insert(self._step).inline().values(values), rows)
+        subject = Subject("", "", 0)
+        self._insert_missing(
+            [
+                _row(StepKey(run_id, first_sequence + place), StepKind.TARGETS, subject, StepState.DONE)
+                | {"new_intent": json.dumps(iccids, separators=(",", ":"))}
+                for place, iccids in enumerate(lists)
+            ]
+        )
 
     def page_targets(self, run_id: str, after: int) -> tuple[int, list[str]] | None:
         """The next list of devices that a run is for, with its sequence; `after` 0 begins."""
@@ -145,6 +133,23 @@ class Steps:
         query = sa.select(sa.func.count()).select_from(self._step).where(*where)
         return self._connection.execute(query).scalar_one()
 
+    def _insert_missing(self, rows: Sequence[dict[str, Any]]) -> None:
+        """A unit that is redone after its commit was not heard of finds its rows there."""
+        if not rows:
+            return
+        other = self._step.alias()
+        values: dict[str, sa.ColumnElement[Any]] = {
+            name: sa.bindparam(f"new_{name}", type_=self._step.c[name].type) for name in _ROW
+        }
+        values |= {"opened_at": utcnow(), "sent_at": utcnow()}
+        there = sa.exists().where(other.c.claim == sa.bindparam("new_claim", type_=other.c.claim.type))
+        insert = (
+            sa.insert(self._step)
+            .inline()
+            .from_select(list(values), sa.select(*values.values()).where(~there))
+        )
+        execute_many(self._connection, insert, rows)
+
     def _select(self) -> sa.Select[Any]:
         t = self._step.c
         about = (t.kind, t.operation, t.iccid, t.state, t.category, t.detail, t.opened_at, t.closed_at)
@@ -157,20 +162,42 @@ class Steps:
             yield StoredStep(row_id, StepKey(run_id, sequence), json.loads(intent), said, *rest)
 
 
+_ROW: Final = (
+    "claim",
+    "run_id",
+    "sequence",
+    "carrier",
+    "operation",
+    "kind",
+    "iccid",
+    "service_provider_id",
+    "device_change_id",
+    "bulk_change_id",
+    "intent",
+    "state",
+)
+
+
 def _intent_row(write: NewWrite) -> dict[str, Any]:
-    subject = write.subject
-    return {
-        "claim": str(write.key),
-        "run_id": write.key.run_id,
-        "sequence": write.key.sequence,
+    row = _row(write.key, write.kind, write.subject, StepState.OPEN)
+    return row | {"new_intent": json.dumps(write.intent)}
+
+
+def _row(key: StepKey, kind: StepKind, subject: Subject, state: StepState) -> dict[str, Any]:
+    values = {
+        "claim": str(key),
+        "run_id": key.run_id,
+        "sequence": key.sequence,
+        "carrier": _CARRIER,
         "operation": subject.operation,
-        "kind": str(write.kind),
+        "kind": str(kind),
         "iccid": subject.iccid,
         "service_provider_id": subject.service_provider_id,
         "device_change_id": subject.device_change_id,
         "bulk_change_id": subject.bulk_change_id,
-        "intent": json.dumps(write.intent),
+        "state": str(state),
     }
+    return {f"new_{name}": value for name, value in values.items()}
 
 
 def _end_row(end: WriteEnd) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from pondctl.db.records import RunRecord
 from pondctl.db.runs import RUNNING
 from pondctl.db.step_records import NewClaim, StepKey, Subject
 from pondctl.db.unit import Unit
-from pondctl.models import Operation
+from pondctl.errors import Category
+from pondctl.models import DeviceOutcome, Operation, Outcome
 from pondctl.services._instructions import Claimed
 from pondctl.services._life_request import Work
 from pondctl.services._run import is_alive
@@ -33,7 +34,7 @@ class Begun:
     """Which devices are claimed, and why the others are not."""
 
     claimed: list[tuple[Work, NewClaim, Claimed]] = field(default_factory=list)
-    refused: list[tuple[Work, NewClaim, str]] = field(default_factory=list)
+    refused: list[tuple[Work, NewClaim, DeviceOutcome]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,8 @@ class Claiming:
     def claim(self, unit: Unit, works: Sequence[Work], keys: Sequence[StepKey]) -> Begun:
         """Claim what is free. What a dead run holds is free; its unresolved writes come with the device."""
         claims = [*self._new_claims(unit, works, keys)]
-        wanted = [claim for claim in claims if not self._is_foreign(claim)]
+        pairs = [*zip(works, claims, strict=True)]
+        wanted = [claim for work, claim in pairs if not work.refusal and not self._is_foreign(claim)]
         held = unit.claims.claim(wanted)
         missing = [claim for claim in wanted if claim.claim not in held]
         if missing and self._free(unit, [claim.claim for claim in missing]):
@@ -57,11 +59,13 @@ class Claiming:
         reasons = self._reasons(unit, [claim for claim in claims if claim.claim not in held])
         known = inherited(unit, self.run_id, [c.subject.iccid for c in claims if c.claim in held])
         begun = Begun()
-        for work, claim in zip(works, claims, strict=True):
+        for work, claim in pairs:
             if claim.claim in held:
                 begun.claimed.append((work, claim, known[work.iccid]))
             else:
-                begun.refused.append((work, claim, reasons[claim.claim]))
+                category, reason = work.refusal or (Category.GUARDED, reasons[claim.claim])
+                outcome = DeviceOutcome(work.iccid, Outcome.SKIPPED, category, detail=reason)
+                begun.refused.append((work, claim, outcome))
         return begun
 
     def _new_claims(self, unit: Unit, works: Sequence[Work], keys: Sequence[StepKey]) -> Iterator[NewClaim]:

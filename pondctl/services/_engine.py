@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -16,7 +17,7 @@ from typing import Final
 from pondctl.clients.pond import PondClient
 from pondctl.db.step_records import NewWrite, StepKey
 from pondctl.errors import Category, DeviceError
-from pondctl.models import DeviceOutcome, Outcome, Stop
+from pondctl.models import Outcome, Stop
 from pondctl.services._brake import Brake
 from pondctl.services._carrier_calls import Broken, CallAnswer, call, not_sent
 from pondctl.services._claiming import Begun
@@ -70,6 +71,8 @@ class Engine:
         self._busy = self._in_flight = 0
         self._fed = False
         self._failure: BaseException | None = None
+        # Of what is committed.
+        self.counts: Counter[Outcome] = Counter()
 
     def run(self, feed: Iterable[Work]) -> None:
         """Work until every device is decided, or the run is to stop; what is in flight is always saved.
@@ -189,6 +192,7 @@ class Engine:
         for device, write, key in to_write:
             self._submit(device, write, key)
         self._start(begun)
+        self.counts.update(outcome.outcome for outcome in turn.outcomes)
         if turn.outcomes:
             self._report.devices(turn.outcomes)
 
@@ -196,8 +200,7 @@ class Engine:
         for work, claim, known in begun.claimed:
             self._busy += 1
             self._go_on(InWork(work, claim, known, self._begin(work, known)), None)
-        for work, claim, reason in begun.refused:
-            outcome = DeviceOutcome(work.iccid, Outcome.SKIPPED, Category.GUARDED, detail=reason)
+        for work, claim, outcome in begun.refused:
             self._brake.decided(outcome)
             self._turn.device_ended(claim, Ended(outcome), work.device_change_ids, held=False)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 import structlog
 
 from pondctl.clients.message import CheckMessage, parse_any
 from pondctl.clients.queue import Queue, ReceivedMessage
 from pondctl.db.database import Database
+from pondctl.db.deliveries import KnownMessage
+from pondctl.db.open_work import KnownBulkChange
 from pondctl.db.unit import Unit
 from pondctl.errors import MessageError, PondctlError
 from pondctl.models import RunResult, Stop
@@ -22,6 +25,20 @@ from pondctl.services._trouble import UNAVAILABLE_SECONDS
 from pondctl.telemetry.logs import log_context
 
 _log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What the database says about a batch."""
+
+    bulk_changes: Mapping[int, KnownBulkChange]
+    messages: Mapping[str, KnownMessage]
+    coming: Mapping[int, Mapping[str, datetime]]
+    now: datetime
+
+    def about(self, key: str, bulk_change_id: int) -> Known:
+        newest = max(self.coming.get(bulk_change_id, {}).values(), default=None)
+        return Known(self.bulk_changes.get(bulk_change_id), self.messages.get(key), newest, self.now)
 
 
 RunFor = Callable[[Task, Stop, RunLog], RunResult]
@@ -51,18 +68,20 @@ class Handling:
     def look_at(self, received: Sequence[ReceivedMessage]) -> list[Task]:
         """Decide what is to be done with each message of a batch; reads the database once for all."""
         tasks = [self._read(each) for each in received]
-        checks = {task.delivery: task.delivery.message for task in tasks if task.delivery.message}
-        known = self._database.read(lambda unit: self._known(unit, checks)) if checks else {}
-        return [self._decide(task, known) for task in tasks]
+        checks = [task.delivery for task in tasks if task.delivery.message is not None]
+        if not checks:
+            return tasks
+        facts = self._database.read(lambda unit: self._facts(unit, checks))
+        return [self._decide(task, facts) for task in tasks]
 
     def forget(self, tasks: Sequence[Task]) -> None:
         """Close the books on messages that were found worked off, before they are deleted."""
-        keys = {task.delivery.key for task in tasks if task.delivery.ours}
+        keys = {task.delivery.key for task in tasks if task.booked}
         if keys:
             self._database.write(lambda unit: unit.deliveries.close(keys))
 
     def handle(self, task: Task, stop: Stop) -> Handled:
-        """Do it; what goes wrong is in the answer. Nothing is to be deleted before its effect is committed."""
+        """Do it; what goes wrong is in the answer. Only what is committed may be deleted."""
         delivery = task.delivery
         message = delivery.message
         with log_context(message=delivery.key, bulk_change_id=message.bulk_change_id if message else None):
@@ -85,31 +104,25 @@ class Handling:
             return Task(delivery_of(self._queue_name, received, parsed), Route(Way.SYNC))
         return Task(delivery_of(self._queue_name, received, None), Route(Way.HINT), parsed)
 
-    def _known(self, unit: Unit, checks: Mapping[Delivery, CheckMessage]) -> dict[Delivery, Known]:
-        bulk_changes = unit.open_work.find({message.bulk_change_id for message in checks.values()})
-        messages = unit.deliveries.find({delivery.key for delivery in checks})
-        others = {m.bulk_change_id for d, m in checks.items() if not d.ours}
-        coming = unit.deliveries.coming(self._queue_name, others) if others else {}
-        now = unit.now()
-        return {
-            delivery: Known(
-                bulk_changes.get(message.bulk_change_id),
-                messages.get(delivery.key),
-                max(coming.get(message.bulk_change_id, {}).values(), default=None),
-                now,
-            )
-            for delivery, message in checks.items()
-        }
-
-    def _decide(self, task: Task, known: Mapping[Delivery, Known]) -> Task:
-        delivery = task.delivery
-        if delivery.message is None:
-            return task
-        facts = known[delivery]
-        found = route(
-            delivery.message, facts, self._rules, sent_at=delivery.received.sent_at, ours=delivery.ours
+    def _facts(self, unit: Unit, checks: Sequence[Delivery]) -> _Facts:
+        named = {delivery.message.bulk_change_id for delivery in checks if delivery.message}
+        others = {d.message.bulk_change_id for d in checks if d.message and not d.ours}
+        return _Facts(
+            unit.open_work.find(named),
+            unit.deliveries.find({delivery.key for delivery in checks}),
+            unit.deliveries.coming(self._queue_name, others),
+            unit.now(),
         )
-        return replace(task, route=found, seen_at=facts.now)
+
+    def _decide(self, task: Task, facts: _Facts) -> Task:
+        delivery = task.delivery
+        message = delivery.message
+        if message is None:
+            return task
+        known = facts.about(delivery.key, message.bulk_change_id)
+        found = route(message, known, self._rules, sent_at=delivery.received.sent_at, ours=delivery.ours)
+        booked = known.message is not None and not known.message.done
+        return replace(task, route=found, seen_at=facts.now, booked=booked)
 
     def _do(self, task: Task, stop: Stop) -> Handled:
         match task.route.way:

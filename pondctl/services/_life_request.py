@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from pondctl.errors import Category
 from pondctl.models import Operation
 
 
@@ -49,12 +50,17 @@ class LifeLimits:
     pond_providers: tuple[int, ...] = ()
     other_providers: tuple[int, ...] = ()
     allowed_providers: tuple[int, ...] = ()
+    worker_takes_checks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One device to be worked on, with every row of the bulk change that names it."""
+    """One device to be worked on, with every row of the bulk change that names it.
+
+    `refusal`: why it is not even looked at.
+    """
 
     iccid: str
     device_change_ids: tuple[int, ...] = ()
     package_type_id: int | None = None
+    refusal: tuple[Category, str] | None = None

@@ -13,12 +13,16 @@ from pondctl.services._dispatch import Route
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A message and what is to be done with it. `seen_at`: database time when it was looked at."""
+    """A message and what is to be done with it. `seen_at`: database time when it was looked at.
+
+    `booked`: the table knows its key, and not yet that it is worked off.
+    """
 
     delivery: Delivery
     route: Route
     hint: CarrierHint | None = None
     seen_at: datetime | None = None
+    booked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

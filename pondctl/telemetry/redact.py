@@ -73,7 +73,7 @@ class Secrets:
         """Look for this value from now on."""
         with self._lock:
             if value not in self._patterns:
-                more = {**self._patterns, value: re.compile("|".join(_spellings(value)))}
+                more = {**self._patterns, value: re.compile("|".join(sorted(_spellings(value))))}
                 # The longest first: what is left of it must not be what a shorter one left over.
                 self._patterns = dict(sorted(more.items(), key=lambda item: -len(item[0])))
 

@@ -10,7 +10,7 @@ from pondctl.errors import ConfigurationError
 
 def in_t_sql(names: dict[str, str], column: str) -> str:
     row = build_host_tables(names).device_change
-    return " ".join(str(sa.select(row[column]).compile(dialect=pyodbc.dialect())).split())
+    return " ".join(str(sa.select(row["Id"], row[column]).compile(dialect=pyodbc.dialect())).split())
 
 
 def test_names_are_those_of_the_contract_where_nothing_is_said() -> None:
@@ -45,7 +45,7 @@ def test_an_absent_column_reads_as_null_of_its_type() -> None:
 def test_a_request_may_come_from_a_view_by_the_rows_id() -> None:
     sql = in_t_sql({"M2M_DeviceChange.ChangeRequest": "dbo.vRequest.Json"}, "ChangeRequest")
 
-    assert "FROM dbo.[vRequest] WHERE dbo.[vRequest].[Id] = [M2M_DeviceChange].[Id]" in sql
+    assert "FROM dbo.[vRequest] WHERE [M2M_DeviceChange].[Id] = dbo.[vRequest].[Id])" in sql
 
 
 @pytest.mark.parametrize(

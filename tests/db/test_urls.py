@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from sqlalchemy.engine.interfaces import BindTyping
 
 from pondctl.db import urls
 from pondctl.db.database import Database
@@ -70,9 +71,9 @@ def test_the_quirks_follow_the_driver(tmp_path: Path) -> None:
     freetds = build_engine(freetds_address).dialect
 
     assert microsoft.fast_executemany
-    assert microsoft.use_setinputsizes
+    assert microsoft.bind_typing is BindTyping.SETINPUTSIZES
     assert not freetds.fast_executemany, "it crashes the interpreter"
-    assert not freetds.use_setinputsizes
+    assert freetds.bind_typing is not BindTyping.SETINPUTSIZES
     assert freetds.ignore_no_transaction_on_rollback
     assert freetds_address.url.query["TDS_Version"] == "7.4"
     assert "Encryption" not in freetds_address.url.query

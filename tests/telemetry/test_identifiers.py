@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pondctl.telemetry.identifiers import bind_key, hide_identifiers, pseudonym, stored_key
@@ -31,6 +31,7 @@ def state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "pondctl"
 
 
+@settings(deadline=None)
 @given(
     digits,
     st.sampled_from(["{}", "iccid={}", "ICCID{}", '"{}"', "{}F", "%20{}", "/devices/{}/", "{}\n", "x{}y"]),

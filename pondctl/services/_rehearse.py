@@ -1,0 +1,84 @@
+"""A dry run of the life cycle: the very steps of the real run, as far as they only read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import islice
+
+from pondctl.clients.pond import PondClient
+from pondctl.db.database import Database
+from pondctl.errors import Category, DeviceError
+from pondctl.models import DeviceOutcome, Operation, Outcome, Stop
+from pondctl.services._ask import ask_all
+from pondctl.services._carrier_calls import call
+from pondctl.services._claiming import known_of
+from pondctl.services._instructions import Answer, Claimed, Ended, Plan, Read, Steps
+from pondctl.services._life_request import Work
+from pondctl.services._report import Report
+
+_PAGE = 500
+Begin = Callable[[Work, Claimed], Steps[Ended]]
+
+
+class Rehearsal:
+    """Says for each device what would be done; writes nothing, claims nothing."""
+
+    def __init__(
+        self, database: Database, pond: PondClient, begin: Begin, operation: Operation, stop: Stop
+    ) -> None:
+        self._database = database
+        self._pond = pond
+        self._begin = begin
+        self._operation = operation
+        self._stop = stop
+        self.counts: Counter[Outcome] = Counter()
+
+    def run(self, works: Iterator[Work], report: Report, workers: int) -> None:
+        """Read what each device needs, and report it."""
+        for answer in ask_all(self._with_known(works), self._look, workers=workers, stop=self._stop):
+            if answer is None or isinstance(answer.value, DeviceError):
+                continue
+            rows = answer.item[0].device_change_ids
+            outcomes = [replace(answer.value, device_change_id=row) for row in rows] or [answer.value]
+            self.counts.update(outcome.outcome for outcome in outcomes)
+            report.devices(outcomes)
+
+    def _with_known(self, works: Iterator[Work]) -> Iterator[tuple[Work, Claimed]]:
+        while page := list(islice(works, _PAGE)):
+            iccids = [work.iccid for work in page]
+            known = self._database.read(lambda unit, iccids=iccids: known_of(unit, iccids))
+            yield from ((work, known[work.iccid]) for work in page)
+
+    def _look(self, item: tuple[Work, Claimed]) -> DeviceOutcome:
+        work, known = item
+        refusal = work.refusal
+        if refusal is None and known.locked is not None and self._operation is Operation.TERMINATE:
+            refusal = (Category.GUARDED, f"locked: {known.locked}")
+        if refusal is not None:
+            return DeviceOutcome(work.iccid, Outcome.SKIPPED, refusal[0], detail=refusal[1])
+        return self._drive(work, self._begin(work, known), known)
+
+    def _drive(self, work: Work, steps: Steps[Ended], known: Claimed) -> DeviceOutcome:
+        """Reads are made, waiting is not; before the first write the plan is the result."""
+        first = "an earlier write is read back first; " if known.unresolved else ""
+        answer: Answer = None
+        try:
+            while True:
+                instruction = steps.send(answer)
+                if isinstance(instruction, Plan):
+                    return DeviceOutcome(work.iccid, Outcome.DONE, detail=f"{first}{instruction.detail}")
+                answer = self._read(work.iccid, instruction) if isinstance(instruction, Read) else None
+        except StopIteration as end:
+            ended: Ended = end.value
+            return ended.outcome
+        finally:
+            steps.close()
+
+    def _read(self, iccid: str, read: Read) -> Answer:
+        try:
+            value = call(self._pond, iccid, read)
+        except DeviceError as error:
+            return error
+        return value if not isinstance(value, tuple) else None

@@ -1,0 +1,36 @@
+"""`demo` runs the main job to its end, and leaves a profile that works."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+
+def pondctl(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pondctl", *words]
+    return subprocess.run(command, capture_output=True, text=True, env=os.environ, check=False, timeout=90)
+
+
+def test_the_demo_ends_with_a_queued_check_done_and_a_profile_to_go_on_with(tmp_path: Path) -> None:
+    folder = tmp_path / "demo"
+
+    first = pondctl("demo", "--devices", "100", "--folder", str(folder))
+
+    assert first.returncode == 0, first.stderr
+    assert "next check number 1" in first.stdout
+    assert "sandbox start" in first.stderr
+    config = folder / "config.toml"
+    assert stat.S_IMODE(config.stat().st_mode) == 0o600
+    shown = json.loads(pondctl("bulk", "show", "1", "-o", "json", "--config", str(config)).stdout)
+    assert shown["devices"] == 100
+    assert shown["settled"] >= 80
+
+
+def test_the_demo_can_be_run_again(tmp_path: Path) -> None:
+    words = ("demo", "--devices", "20", "--folder", str(tmp_path / "demo"))
+
+    assert [pondctl(*words).returncode, pondctl(*words).returncode] == [0, 0]

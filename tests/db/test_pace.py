@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Iterable
+
+import pytest
+import sqlalchemy as sa
+
+from pondctl.db.database import Database
+from pondctl.db.pace import DatabasePace
+from pondctl.models import Stop
+from tests.db.conftest import SERVER_URL
+
+RATE = 20
+SECONDS = 60 if os.environ.get("PONDCTL_TEST_LONG") else 5
+
+
+def calls_of_threads(database: Database, seconds: float, threads: int, rate: float = RATE) -> list[float]:
+    """Call as often as the pace allows, and note when; times are those of the machine's clock."""
+    stop = Stop()
+    pace = DatabasePace(database, "thingspace:1", rate, stop)
+    calls: list[float] = []
+    end = time.time() + seconds
+
+    def call() -> None:
+        while True:
+            pace.wait()
+            if stop.is_set():
+                return
+            calls.append(time.time())
+
+    workers = [threading.Thread(target=call) for _ in range(threads)]
+    for worker in workers:
+        worker.start()
+    time.sleep(max(0.0, end - time.time()))
+    stop.request("sigterm")
+    for worker in workers:
+        worker.join()
+    return calls
+
+
+def most_in_a_second(calls: Iterable[float]) -> int:
+    ordered = sorted(calls)
+    first = most = 0
+    for place, at in enumerate(ordered):
+        while at - ordered[first] >= 1.0:
+            first += 1
+        most = max(most, place - first + 1)
+    return most
+
+
+def _call_elsewhere(url: str, seconds: float, results: multiprocessing.Queue[list[float]]) -> None:
+    database = Database.open(url)
+    results.put(calls_of_threads(database, seconds, threads=4))
+    database.close()
+
+
+@pytest.mark.scale
+@pytest.mark.skipif(bool(SERVER_URL), reason="the other processes open the SQLite file")
+def test_four_processes_together_use_the_rate_and_never_exceed_it(database: Database) -> None:
+    database.read(lambda unit: unit.now())
+    spawn = multiprocessing.get_context("spawn")
+    results = spawn.Queue()
+    url = database.host_address.url.render_as_string()
+    processes = [spawn.Process(target=_call_elsewhere, args=(url, SECONDS, results)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    parts = [results.get(timeout=SECONDS + 60) for _ in processes]
+    for process in processes:
+        process.join()
+
+    # Full demand is there from when the last process has started until the first has stopped.
+    begin, end = max(min(part) for part in parts), min(max(part) for part in parts)
+    calls = [at for part in parts for at in part]
+    steady = [at for at in calls if begin <= at <= end]
+    assert most_in_a_second(calls) <= RATE
+    assert (len(steady) - 1) / (end - begin) >= 0.95 * RATE
+
+
+def test_threads_of_one_process_share_the_rate(database: Database) -> None:
+    calls = calls_of_threads(database, 2.0, threads=8, rate=100)
+
+    assert most_in_a_second(calls) <= 100
+    assert len(calls) >= 100
+
+
+def test_a_rate_that_is_no_whole_number_is_never_exceeded(database: Database) -> None:
+    calls = calls_of_threads(database, 2.0, threads=4, rate=2.5)
+
+    assert most_in_a_second(calls) <= 2
+
+
+def test_a_stop_lets_everyone_go_at_once(database: Database) -> None:
+    stop = Stop()
+    pace = DatabasePace(database, "slow", 0.01, stop)
+    pace.wait()
+    threads = [threading.Thread(target=pace.wait) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    began = time.monotonic()
+    stop.request("sigint")
+    for thread in threads:
+        thread.join()
+
+    assert time.monotonic() - began < 2
+
+
+def test_throttling_holds_every_process_and_halves_the_rate_once(database: Database) -> None:
+    stop = Stop()
+    here, there = (DatabasePace(database, "pond:1", 50, stop) for _ in range(2))
+    here.wait()
+    began = time.monotonic()
+
+    for _ in range(5):
+        here.throttled(0.7)
+    there.wait()
+
+    assert time.monotonic() - began >= 0.65
+    table = database.own_tables.pace
+    factor = database.read(lambda unit: unit.state.execute(sa.select(table.c.factor)).scalar_one())
+    assert factor == 0.5
+
+
+def test_names_do_not_share(database: Database) -> None:
+    stop = Stop()
+    DatabasePace(database, "pond:1", 0.01, stop).wait()
+    began = time.monotonic()
+
+    DatabasePace(database, "pond:2", 0.01, stop).wait()
+
+    assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf")])
+def test_a_rate_that_cannot_be_meant_is_refused(database: Database, rate: float) -> None:
+    with pytest.raises(ValueError, match="above 0"):
+        DatabasePace(database, "x", rate, Stop())
