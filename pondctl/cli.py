@@ -16,7 +16,7 @@ from typing import Annotated, Literal, NamedTuple, NoReturn
 import typer
 
 from pondctl import __version__
-from pondctl.commands import bulk, config, db, demo, sandbox, status, sync_bulk
+from pondctl.commands import bulk, config, db, demo, sandbox, status, sync_bulk, worker
 from pondctl.commands._everywhere import ConfigFile, Profile, Quiet, Verbose, with_shared_options
 from pondctl.context import AppContext
 from pondctl.errors import ExitCode, PondctlError, UnavailableError, UsageError
@@ -41,6 +41,7 @@ class Entry(NamedTuple):
 # The order here is the order in the help.
 COMMANDS: tuple[Entry, ...] = (
     Entry("Work", "sync-bulk", sync_bulk.sync_bulk),
+    Entry("Work", "worker", worker.worker),
     Entry("Look", "status", status.status),
     Entry("Look", "bulk", bulk.app),
     Entry("Operate", "config", config.app),

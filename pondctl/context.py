@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
@@ -14,8 +15,10 @@ from pondctl.models import EMBEDDED_QUEUE, Stop
 
 if TYPE_CHECKING:
     from pondctl.clients.pacing import Pace
+    from pondctl.clients.pond import PondClient
     from pondctl.clients.thingspace import ThingSpaceClient
     from pondctl.config import Settings
+    from pondctl.context_queue import QueueContext
     from pondctl.db.database import Database
     from pondctl.db.tokens import DatabaseTokenStore
     from pondctl.output.console import Output
@@ -201,6 +204,32 @@ class AppContext:
         self._opened.callback(client.close)
         return client
 
+    @cached_property
+    def pond(self) -> PondClient:
+        """The POND client; nothing is sent before its first call."""
+        from pondctl.clients.pond import connect
+
+        self.settings.require("pond.base_url", "pond.distributor_id", "pond.api_key")
+        settings, limits = self.settings.pond, self.settings.limits
+        distributor_id = settings.distributor_id or 0
+        client = connect(
+            base_url=settings.base_url,
+            api=settings.api,
+            distributor_id=distributor_id,
+            api_key=settings.api_key.reveal(),
+            api_key_header=settings.api_key_header,
+            username=settings.username,
+            password=settings.password.reveal(),
+            write_enabled=settings.write_enabled,
+            pace=self.pace("pond", str(distributor_id), settings.requests_per_second),
+            stop=self.stop,
+            call_seconds=limits.call_seconds,
+            outage_seconds=limits.outage_seconds,
+            workers=self.workers,
+        )
+        self._opened.callback(client.close)
+        return client
+
     def actor(self, reason: str | None = None) -> Actor:
         """Who runs this, for the record."""
         from pondctl.services._run import Actor
@@ -232,7 +261,15 @@ class AppContext:
             queue_name=self.queue_name,
             account=settings.thingspace.account_name,
             stop=self.stop,
+            outbox=None if self.dry_run else self.queueing.outbox,
         )
+
+    @cached_property
+    def queueing(self) -> QueueContext:
+        """The queue, the outbox before it, and what is done with messages."""
+        from pondctl.context_queue import QueueContext
+
+        return QueueContext(self)
 
     def announce(self) -> None:
         """Say on stderr which profile, database, account and distributor are about to be touched."""
@@ -245,6 +282,10 @@ class AppContext:
         if settings.pond.distributor_id is not None:
             parts.append(f"POND distributor {settings.pond.distributor_id}")
         self.output.note(", ".join(parts))
+
+    def when_closed(self, close: Callable[[], None]) -> None:
+        """Call this at the end, before what was opened earlier is closed."""
+        self._opened.callback(close)
 
     def close(self) -> None:
         """Close what was opened, last first."""

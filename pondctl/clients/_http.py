@@ -48,8 +48,8 @@ class _Call(Generic[T]):
 class Sender:
     """Sends one call at a time for each thread that asks, with shared pacing and a shared view of outages.
 
-    Waiting for the pace, for the end of a suspected outage and for `Retry-After` is not part of a
-    call's time; all that happens on the wire is.
+    A call's time is what it spends on the wire and between its attempts. Waiting for the pace, for
+    the end of a suspected outage and for a `Retry-After` is not part of it.
     """
 
     def __init__(
@@ -78,6 +78,7 @@ class Sender:
             retry=retry_if_exception_type(RepeatableError),
             stop=self._is_enough,
             wait=pause,
+            before_sleep=_count_pause,
             sleep=self._rest,
             reraise=True,
         )
@@ -216,6 +217,13 @@ class Sender:
         call, error = state.args[0], state.outcome.exception() if state.outcome else None
         if not isinstance(error, RepeatableError) or self._stop.is_set():
             return True
-        if call.attempt >= error.attempts or call.seconds - call.used_seconds < _LEAST_SECONDS:
+        left = call.seconds - call.used_seconds - (state.upcoming_sleep if error.retry_after is None else 0)
+        if call.attempt >= error.attempts or left < _LEAST_SECONDS:
             return True
         return error.retry_after is not None and error.retry_after > self._patience
+
+
+def _count_pause(state: RetryCallState) -> None:
+    call, error = state.args[0], state.outcome.exception() if state.outcome else None
+    if isinstance(error, RepeatableError) and error.retry_after is None:
+        call.used_seconds += state.upcoming_sleep

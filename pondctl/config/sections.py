@@ -30,6 +30,8 @@ ROLES: tuple[Role, ...] = ("viewer", "operator", "admin")  # each may what the o
 
 
 class Section(BaseModel):
+    """A table of settings: frozen, no unknown keys, and no error that repeats a value."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 

@@ -76,7 +76,9 @@ def database_passwords(url: str) -> list[str]:
     parts = _database_parts(url)
     if parts is None:
         return [url]  # whatever was pasted here, it may be one
-    found = [unquote(parts.password), parts.password]
+    # A raw @ or ? in a password cuts it short for every parser; what was meant is hidden all the same.
+    meant = url.partition("://")[2].rpartition("@")[0].partition(":")[2] if parts.password else ""
+    found = [unquote(parts.password), parts.password, meant]
     for name, value in parse_qsl(parts.query):
         if name.lower() == "odbc_connect":
             found += [_unbraced(match[1]) for match in _ODBC_PASSWORD.finditer(value)]

@@ -68,7 +68,9 @@ class ChangeLog:
             .group_by(row_id)
             .order_by(row_id)
         )
-        for found in self._connection.execution_options(yield_per=ROWS_A_STATEMENT).execute(query):
+        # An option of this query alone: on the connection it would hold for all that follow in the unit.
+        streamed = {"yield_per": ROWS_A_STATEMENT}
+        for found in self._connection.execute(query, execution_options=streamed):
             yield found[0], found[1]
 
 

@@ -65,10 +65,12 @@ class ChosenRows:
         query = self._among(bulk_change_id, ids).where(is_work(row, bulk_change_id))
         return read_rows(self._connection, query.order_by(row["Id"]))
 
-    def unsettled_among(self, ids: Sequence[int]) -> list[DeviceChange]:
+    def unsettled_among(self, ids: Sequence[int], *, since: datetime | None = None) -> list[DeviceChange]:
         """Those that need further work, in whatever bulk change."""
         row = self._row
         query = select_rows(row).where(row["Id"].in_(ids), is_unsettled(row))
+        if since is not None:
+            query = query.where(self._changed() >= since)
         return read_rows(self._connection, query.order_by(row["Id"]))
 
     def naming(self, iccids: Iterable[str]) -> Iterator[NamedRow]:

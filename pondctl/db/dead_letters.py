@@ -31,7 +31,7 @@ class DeadLetters:
         known = sa.select(t.id).where(t.letter_key == new.key)
         if self._connection.execute(known).scalar() is not None:
             return False
-        expires = None if new.expires_in_seconds is None else utc_in(new.expires_in_seconds)
+        expires = sa.null() if new.expires_in_seconds is None else utc_in(new.expires_in_seconds)
         insert = (
             sa.insert(self._table)
             .inline()

@@ -38,10 +38,11 @@ class Outcomes:
         return {Outcome(word): count for word, count in self._connection.execute(query)}
 
     def page_unknown(self, after: int, limit: int) -> list[StoredOutcome]:
-        """The next outcomes of rows whose write was sent and whose answer was lost."""
+        """The next rows with a lost answer, each with the last outcome that said so."""
         t = self._table.c
         lost = sa.and_(t.outcome == str(Outcome.UNKNOWN), t.device_change_id.is_not(None))
-        return self._read(sa.and_(lost, t.id > after), limit)
+        last = sa.select(sa.func.max(t.id)).where(lost).group_by(t.device_change_id)
+        return self._read(sa.and_(t.id.in_(last), t.id > after), limit)
 
     def newest_of(self, iccids: Sequence[str]) -> dict[int, DeviceOutcome]:
         """For each row (by its id) that names one of these devices: the last outcome kept of it."""

@@ -29,11 +29,13 @@ def init_database(database: Database) -> None:
     file = database.host_address.file
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
     else:
         _refuse_strangers(database)
-    create_host_tables(database)
+    # Marked before they are made: cut in between, the next `db init` goes on instead of refusing.
     upgrade(database, new=True)
     database.write(lambda unit: unit.meta.set(_MADE_HERE, "1"))
+    create_host_tables(database)
 
 
 def create_host_tables(database: Database) -> None:
@@ -60,7 +62,8 @@ def upgrade(database: Database, *, new: bool = False) -> str:
         )
     if revision != REVISIONS[-1]:
         try:
-            database.apply(_upgrade)
+            database.apply(_make_schema)
+            database.apply(lambda unit: upgrade_to_head(unit.state, unit.own_tables.names))
         except PermissionDeniedError as error:
             hint = "`pondctl db upgrade --sql` prints the script for a DBA"
             raise PermissionDeniedError(error.message, hint=hint) from error
@@ -90,11 +93,10 @@ def drop_own_tables(database: Database) -> None:
     database.apply(drop)
 
 
-def _upgrade(unit: Unit) -> None:
-    names = unit.own_tables.names
-    if names.schema is not None and not Catalogue(unit.state).has_schema(names.schema):
-        unit.state.exec_driver_sql(f"CREATE SCHEMA {quote(names.schema)}")
-    upgrade_to_head(unit.state, names)
+def _make_schema(unit: Unit) -> None:
+    schema = unit.own_tables.names.schema
+    if schema is not None and not Catalogue(unit.state).has_schema(schema):
+        unit.state.exec_driver_sql(f"CREATE SCHEMA {quote(schema)}")
 
 
 def _refuse_strangers(database: Database) -> None:

@@ -100,9 +100,9 @@ class DatabaseTokenStore:
                 return
             gone: dict[str, Any] = {}
             if bearer is not None and self._open(row.bearer) == bearer:
-                gone["bearer"] = None
+                gone["bearer"] = sa.null()
             if session is not None and self._open(row.session) == session:
-                gone["session"] = None
+                gone["session"] = sa.null()
             if gone:
                 self._update(unit, self._table.c.version == row.version, **gone, version=row.version + 1)
 
@@ -124,7 +124,8 @@ class DatabaseTokenStore:
             yield
         finally:
             mine = self._table.c.login_owner == owner
-            self._database.write(lambda unit: self._update(unit, mine, login_owner=None, login_until=None))
+            nobody = {"login_owner": sa.null(), "login_until": sa.null()}
+            self._database.write(lambda unit: self._update(unit, mine, **nobody))
 
     def count_refusal(self) -> int:
         """Count one more refused login in a row; return the count."""

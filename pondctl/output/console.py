@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from pondctl.output.progress import Bar
     from pondctl.output.results import Writer
+    from pondctl.output.status_line import StatusLine
     from pondctl.output.tables import Column
 
 QUIET_CODES = frozenset({ExitCode.OK, ExitCode.BUSY, ExitCode.WAITING})
@@ -84,6 +85,13 @@ class Output:
             bar=self._new_bar(),
             done=lambda code, write_ending: self._settle(code, write_ending, held),
         )
+
+    def status_line(self) -> StatusLine:
+        """One line on the terminal for a service that runs on; silent elsewhere and with `-q`."""
+        from pondctl.output.status_line import StatusLine
+
+        shown = self._progress and not self.quiet and self._stderr.isatty()
+        return StatusLine(self._stderr if shown else None)
 
     def table(
         self,

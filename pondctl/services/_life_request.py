@@ -25,6 +25,12 @@ class LifeRequest:
     workers: int = 8
     dry_run: bool = False
 
+    @property
+    def says_its_rows(self) -> bool:
+        """Whether the rows alone say what is wanted, so that a queued check would do the same."""
+        options = (self.package_type_id, self.package_id, self.keep_existing, self.without_billing)
+        return self.operation is not Operation.TERMINATE and not any(options)
+
     def arguments(self) -> dict[str, object]:
         """For the run's row; there is nothing secret in it."""
         return {name: value for name, value in asdict(self).items() if name != "dry_run"}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pondctl.db.database import Database
@@ -68,6 +69,30 @@ class Frame:
     several: bool = False
     dry_run: bool = False
 
+    @property
+    def has_own_run(self) -> bool:
+        """Whether the whole is kept as a run beside those of its parts."""
+        return self.several and not self.dry_run
+
+
+@contextmanager
+def all_parts(frame: Frame, report: Report) -> Iterator[Parts]:
+    """The parts of one command. The block ends with `finish`."""
+    parts = Parts(frame, report)
+    if not frame.has_own_run:
+        yield parts
+        return
+    with claimed_run(
+        frame.database,
+        frame.stop,
+        run_id=frame.run_id,
+        command=frame.command,
+        target=None,
+        actor=frame.actor,
+        arguments=frame.arguments,
+    ):
+        yield parts
+
 
 class Parts:
     """Does one part after the other, and remembers the trouble they had."""
@@ -125,6 +150,8 @@ class Parts:
         )
         self._report.finish(result)
         worst = [error for error in troubles if error.exit_code not in _NOT_STARTED]
+        if not worst and frame.has_own_run:
+            frame.database.write(lambda unit: unit.runs.finish(frame.run_id, "done", self._counts, None))
         if worst:
             raise min(worst, key=lambda error: PRECEDENCE.index(error.exit_code))
         raise_if_stopped(frame.stop, f"run the same pondctl {frame.command} again")

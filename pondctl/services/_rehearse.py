@@ -14,6 +14,7 @@ from pondctl.models import DeviceOutcome, Operation, Outcome, Stop
 from pondctl.services._ask import ask_all
 from pondctl.services._carrier_calls import call
 from pondctl.services._claiming import known_of
+from pondctl.services._in_work import as_answer
 from pondctl.services._instructions import Answer, Claimed, Ended, Plan, Read, Steps
 from pondctl.services._life_request import Work
 from pondctl.services._report import Report
@@ -47,9 +48,11 @@ class Rehearsal:
 
     def _with_known(self, works: Iterator[Work]) -> Iterator[tuple[Work, Claimed]]:
         while page := list(islice(works, _PAGE)):
-            iccids = [work.iccid for work in page]
-            known = self._database.read(lambda unit, iccids=iccids: known_of(unit, iccids))
+            known = self._known([work.iccid for work in page])
             yield from ((work, known[work.iccid]) for work in page)
+
+    def _known(self, iccids: list[str]) -> dict[str, Claimed]:
+        return self._database.read(lambda unit: known_of(unit, iccids))
 
     def _look(self, item: tuple[Work, Claimed]) -> DeviceOutcome:
         work, known = item
@@ -78,7 +81,6 @@ class Rehearsal:
 
     def _read(self, iccid: str, read: Read) -> Answer:
         try:
-            value = call(self._pond, iccid, read)
+            return as_answer(None, call(self._pond, iccid, read))
         except DeviceError as error:
             return error
-        return value if not isinstance(value, tuple) else None

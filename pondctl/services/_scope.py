@@ -54,7 +54,7 @@ class NamedScope:
 
 
 class ResumedScope:
-    """The devices of an earlier run that it did not finish."""
+    """The devices of an earlier run that it did not finish. `stored`: how many it was for."""
 
     is_kept = True
 
@@ -62,16 +62,21 @@ class ResumedScope:
         self._database = database
         self._run_id = run_id
         self._package_type_id = package_type_id
+        self.stored = sum(len(iccids) for iccids, _ in self._pages())
         self.total = self.wanted = sum(1 for _ in self.works())
 
     def works(self) -> Iterator[Work]:
         """In the order of that run."""
-        after = 0
-        while (page := self._page(after)) is not None:
-            after, iccids, finished = page
+        for iccids, finished in self._pages():
             for iccid in iccids:
                 if iccid not in finished:
                     yield Work(iccid, package_type_id=self._package_type_id)
+
+    def _pages(self) -> Iterator[tuple[list[str], set[str]]]:
+        after = 0
+        while (page := self._page(after)) is not None:
+            after, iccids, finished = page
+            yield iccids, finished
 
     def _page(self, after: int) -> tuple[int, list[str], set[str]] | None:
         def read(unit: Unit) -> tuple[int, list[str], set[str]] | None:

@@ -25,9 +25,13 @@ class PackedIccids:
         """The ICCID that came as the `index`-th, from 0."""
         return self._key(index).hex().rstrip("f")
 
+    def __contains__(self, iccid: object) -> bool:
+        """Whether this very ICCID, normalised, is among them."""
+        return isinstance(iccid, str) and self._places[self._slot(_key_of(iccid))] > 0
+
     def add(self, iccid: str) -> bool:
         """Append a normalised ICCID; False where it is there already."""
-        key = bytes.fromhex(iccid.ljust(2 * _BYTES, "f"))
+        key = _key_of(iccid)
         slot = self._slot(key)
         if self._places[slot]:
             return False
@@ -55,6 +59,10 @@ class PackedIccids:
         self._places = _free_places(2 * len(self._places))
         for index in range(len(self)):
             self._places[self._slot(self._key(index))] = index + 1
+
+
+def _key_of(iccid: str) -> bytes:
+    return bytes.fromhex(iccid.ljust(2 * _BYTES, "f"))
 
 
 def _free_places(count: int) -> array[int]:

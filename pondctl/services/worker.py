@@ -1,4 +1,4 @@
-"""Consumes the queue: receive, look, work off, delete; many bulk changes at once, each by one worker."""
+"""Consumes the queue: receive, look, work off, delete. Many bulk changes at once, each by one worker."""
 
 from __future__ import annotations
 
@@ -7,16 +7,244 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from queue import Empty, SimpleQueue
-from typing import Final, Protocol
+from functools import partial
+from typing import Final
 
 import structlog
 
 from pondctl.clients.queue import Queue, ReceivedMessage
-from pondctl.errors import InterruptedRunError, PondctlError, TerminatedRunError, UnavailableError
+from pondctl.errors import (
+    ExitCode,
+    InterruptedRunError,
+    PondctlError,
+    TerminatedRunError,
+    UnavailableError,
+)
 from pondctl.models import Stop
 from pondctl.services._dispatch import Way
-from pondctl.services._errands import Errands
 from pondctl.services._hand import Hand
 from pondctl.services._handling import Handling
+from pondctl.services._post import BATCH, Post
 from pondctl.services._tasks import Handled, Task
+
+# So many batches in a row without a run: what is in the queue is worked off as fast as it comes.
+_QUICK_AFTER: Final = 3
+_QUICK_POLLS: Final = 4
+_TURN_SECONDS: Final = 0.25
+_CHORES_EVERY_SECONDS: Final = 1.0
+_LONGEST_PAUSE: Final = 30.0
+# A platform kills 30 seconds after SIGTERM; a long poll and a carrier call in flight end within this.
+_WIND_DOWN_SECONDS: Final = 20.0
+_SIGNALS: Final = {"sigint": InterruptedRunError, "sigterm": TerminatedRunError}
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """`patience_seconds`: so long without the queue or the database, and the worker ends with 7."""
+
+    once: bool = False
+    max_messages: int | None = None
+    concurrency: int = 4
+    max_runtime_seconds: float | None = None
+    poll_seconds: int = 10
+    visibility_seconds: int = 90
+    patience_seconds: float = 60
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a worker has done so far; `words` counts messages by what became of them."""
+
+    received: int = 0
+    dead: int = 0
+    words: Counter[str] = field(default_factory=Counter)
+
+    def count(self, handled: Handled) -> None:
+        """One more message."""
+        self.words[handled.word] += 1
+        self.dead += handled.dead
+
+    def as_record(self) -> dict[str, object]:
+        """For the reader, at the end."""
+        return {"command": "worker", "received": self.received, **self.words, "dead_letters": self.dead}
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """A dead letter needs a person."""
+        return ExitCode.PARTIAL if self.dead else ExitCode.OK
+
+
+class Worker:
+    """`chores` is told whether the queue is empty and returns how many messages it has put there; it may
+    raise. `watch` gets the tally and the number of messages in hand in every turn."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        handling: Handling,
+        stop: Stop,
+        options: WorkerOptions,
+        *,
+        chores: Callable[[bool], int],
+        watch: Callable[[Tally, int], None],
+    ) -> None:
+        self._handling = handling
+        self._stop = stop
+        self._options = options
+        self._chores = chores
+        self._watch = watch
+        self._hand = Hand(queue, stop, options.visibility_seconds)
+        poll_seconds = 1 if options.once else options.poll_seconds
+        self._post = Post(queue, self._hand, poll_seconds, options.visibility_seconds)
+        self._busy = 0
+        self._quick = 0
+        self._dry = self._drained = False
+        self._chores_due = time.monotonic()
+        self._paused_until = 0.0
+        self._trouble_since: float | None = None
+        self._began = time.monotonic()
+        self._ends: BaseException | None = None
+        self.tally = Tally()
+
+    def run(self) -> Tally:
+        """Work until told to stop, or until there is nothing left with `once`.
+
+        Raises what stops a worker: refused credentials, a shared queue, a queue or database that is away
+        for too long, or a signal. What was in hand is worked off or given back by then.
+        """
+        with self._hand, ThreadPoolExecutor(self._options.concurrency, "handle") as pool:
+            try:
+                while not self._is_over():
+                    self._turn(pool)
+            finally:
+                self._wind_down(pool)
+        ending = _SIGNALS.get(self._stop.why or "")
+        if self._ends is None and ending is not None:
+            self._ends = ending("stopped; what was in hand is saved or back in the queue")
+        if self._ends is not None:
+            raise self._ends
+        return self.tally
+
+    def _is_over(self) -> bool:
+        limit = self._options.max_runtime_seconds
+        if limit is not None and time.monotonic() - self._began >= limit:
+            self._stop.request("its time is over (--max-runtime)")
+        most = self._options.max_messages
+        enough = most is not None and self.tally.received >= most and self._is_idle()
+        return self._stop.is_set() or self._ends is not None or enough or self._drained
+
+    def _is_idle(self) -> bool:
+        return not self._busy and self._post.is_idle
+
+    def _turn(self, pool: ThreadPoolExecutor) -> None:
+        self._ask()
+        self._start_chores()
+        self._post.run_events(_TURN_SECONDS)
+        batch = self._post.take_received()
+        if batch:
+            self._sort(batch, pool)
+        self._watch(self.tally, len(self._hand))
+
+    def _ask(self) -> None:
+        """Keep the polls going; never for more than can be begun at once, but while all goes quickly."""
+        if time.monotonic() < self._paused_until or (self._options.once and self._dry):
+            return
+        quick = self._quick >= _QUICK_AFTER
+        while self._post.polls < (_QUICK_POLLS if quick else 1):
+            limit = BATCH if quick else self._options.concurrency - self._busy
+            if self._options.max_messages is not None:
+                limit = min(limit, self._options.max_messages - self.tally.received - self._post.asked)
+            if limit <= 0:
+                return
+            self._post.ask(limit, self._polled, self._in_trouble)
+
+    def _polled(self, count: int) -> None:
+        self.tally.received += count
+        if count == 0:
+            self._trouble_since = None
+        self._dry = count == 0 and self._is_idle()
+
+    def _sort(self, batch: Sequence[ReceivedMessage], pool: ThreadPoolExecutor) -> None:
+        try:
+            tasks = self._handling.look_at(batch)
+            over = [task for task in tasks if task.route.way is Way.WORKED_OFF]
+            self._handling.forget(over)
+        except PondctlError as error:
+            self._post.give_back([message.receipt for message in batch], 0)
+            self._in_trouble(error)
+            return
+        self._trouble_since = None
+        self._post.delete([task.delivery.received.receipt for task in over])
+        self.tally.words["worked_off"] += len(over)
+        self._quick = self._quick + 1 if len(over) == len(tasks) else 0
+        for task in tasks:
+            if task.route.way is not Way.WORKED_OFF:
+                self._busy += 1
+                pool.submit(self._handle, task)
+
+    def _handle(self, task: Task) -> None:
+        """On a thread of the pool."""
+        receipt = task.delivery.received.receipt
+        try:
+            handled = self._handling.handle(task, self._hand.stop_of(receipt))
+        except BaseException as error:
+            self._post.tell(partial(self._failed, error))
+            return
+        if handled.delete:
+            self._post.delete_now([receipt])
+        else:
+            self._post.give_back_now([receipt], handled.back_in_seconds)
+        self._post.tell(partial(self._handled, handled))
+
+    def _handled(self, handled: Handled) -> None:
+        self._busy -= 1
+        self._dry = False
+        self.tally.count(handled)
+        self._ends = self._ends or handled.ends
+
+    def _failed(self, error: BaseException) -> None:
+        self._busy -= 1
+        self._ends = self._ends or error
+
+    def _in_trouble(self, error: Exception) -> None:
+        """Queue or database gave no answer: try again, but not for ever. Anything else is final."""
+        now = time.monotonic()
+        self._trouble_since = self._trouble_since or now
+        lasted = now - self._trouble_since
+        passing = isinstance(error, UnavailableError) and not self._options.once
+        if not passing or lasted >= self._options.patience_seconds:
+            self._ends = self._ends or error
+            return
+        pause = min(_LONGEST_PAUSE, 1 + lasted / 2)
+        self._paused_until = now + pause
+        _log.warning("trying again", error=str(error), pause_seconds=round(pause, 1))
+
+    def _start_chores(self) -> None:
+        last = self._options.once and self._dry and self._is_idle()
+        if self._post.chores_run or not (last or time.monotonic() >= self._chores_due):
+            return
+        self._chores_due = time.monotonic() + _CHORES_EVERY_SECONDS
+        self._post.run_chores(partial(self._chores, self._dry), partial(self._chored, last), self._in_trouble)
+
+    def _chored(self, last: bool, count: int) -> None:
+        if count:
+            self._dry = False
+        elif last and self._dry:
+            self._drained = True
+
+    def _wind_down(self, pool: ThreadPoolExecutor) -> None:
+        """Begin nothing more; what runs is told to stop and ends in order, what came too late goes back."""
+        if self._busy:
+            self._stop.request("the worker ends")
+        deadline = time.monotonic() + _WIND_DOWN_SECONDS
+        while not self._is_idle() and time.monotonic() < deadline:
+            self._post.give_back([message.receipt for message in self._post.take_received()], 0)
+            self._post.run_events(_TURN_SECONDS)
+            self._watch(self.tally, len(self._hand))
+        self._post.close()
+        if self._stop.why not in _SIGNALS:
+            try:
+                self._chores(False)
+            except PondctlError as error:
+                _log.warning("the outbox is kept", error=error.message)

@@ -209,7 +209,7 @@ def test_defect_30_a_call_does_not_hang_all_attempts_together_end_within_its_tim
     began = line.clock.now
     line.trouble()
 
-    assert line.clock.now - began - sum(line.clock.slept) == pytest.approx(15)
+    assert line.clock.now - began <= 15 + 0.1
     assert len(line.carrier.requests) == 2
 
 
@@ -238,7 +238,7 @@ def test_an_answer_that_trickles_in_is_cut_off_at_its_deadline() -> None:
     began = line.clock.now
     line.trouble()
 
-    assert line.clock.now - began - sum(line.clock.slept) <= 15 + 2
+    assert line.clock.now - began <= 15 + 1 + 0.1
 
 
 # --- writes -------------------------------------------------------------------------------------

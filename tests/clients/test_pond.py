@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pondctl.clients._transport import CallRecord
@@ -431,6 +431,7 @@ documents = st.recursive(
 bodies = st.binary(max_size=80) | documents.map(lambda value: json.dumps(value).encode())
 
 
+@settings(deadline=None)
 @given(body=bodies, status=st.sampled_from([200, 204, 301, 400, 401, 403, 404, 409, 429, 500]))
 def test_whatever_is_answered_only_our_own_errors_come_out(body: bytes, status: int) -> None:
     def serve(_request: httpx.Request) -> httpx.Response:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pondctl.clients.pond_api import SHAPES, check_package_id, is_package_id
@@ -98,6 +98,7 @@ def test_a_switch_that_is_neither_on_nor_off_is_not_known() -> None:
     assert parse_services(body, ICCID) == SimServices(data=True, voice=None, sms=None, sim_status=None)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=120))
 def test_a_package_id_is_taken_or_refused_as_typed(text: str) -> None:
     if is_package_id(text):
@@ -109,6 +110,7 @@ def test_a_package_id_is_taken_or_refused_as_typed(text: str) -> None:
             check_package_id(text)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200) | json_documents.map(lambda value: json.dumps(value).encode()))
 def test_any_bytes_are_json_or_unreadable(content: bytes) -> None:
     with contextlib.suppress(UnreadableError):
@@ -122,6 +124,7 @@ def test_json_nested_without_end_is_unreadable() -> None:
         parse_json(b"[" * 200_000)
 
 
+@settings(deadline=None)
 @given(json_documents)
 def test_any_document_is_a_record_or_unreadable(document: Any) -> None:
     for parse in (parse_package, parse_page, parse_services):
@@ -129,6 +132,7 @@ def test_any_document_is_a_record_or_unreadable(document: Any) -> None:
             parse(document, ICCID)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(sorted(package(dateCreated=1))), json_documents))
 def test_any_package_is_a_record_or_unreadable(document: dict[str, Any]) -> None:
     try:
@@ -140,6 +144,7 @@ def test_any_package_is_a_record_or_unreadable(document: dict[str, Any]) -> None
     assert len(read.carrier_status) <= 50
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(sorted(listing())), json_documents))
 def test_any_page_is_a_page_or_unreadable(document: dict[str, Any]) -> None:
     try:

@@ -89,3 +89,11 @@ def test_only_the_headers_that_exist_are_found(database: Database, given: GivenB
     found = database.read(lambda unit: unit.bulk_changes.find([bulk_change_id, 10**9]))
 
     assert list(found) == [bulk_change_id]
+
+
+def test_open_headers_are_counted(database: Database, given: GivenBulkChange) -> None:
+    ended = given()
+    given()
+    database.write(lambda unit: unit.bulk_changes.set_status(ended, BulkStatus.ERROR))
+
+    assert database.read(lambda unit: unit.bulk_changes.count_open()) == 1

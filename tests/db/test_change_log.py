@@ -22,3 +22,14 @@ def test_entries_come_back_in_order_and_cut_to_the_column(database: Database, gi
     )
     assert second == bare
     assert database.read(lambda unit: unit.change_log.page(bulk_change_id, last_id, 10)) == []
+
+
+def test_entries_are_counted_by_row(database: Database, given: GivenBulkChange) -> None:
+    bulk_change_id = given()
+    words = [(5, "check: a"), (5, "check: b"), (6, "check: a"), (6, "other"), (None, "check: scan")]
+    entries = [ChangeLogEntry(bulk_change_id, row_id, text) for row_id, text in words]
+    database.write(lambda unit: unit.change_log.add(entries))
+
+    counted = database.read(lambda unit: list(unit.change_log.count_by_row(bulk_change_id, "check:")))
+
+    assert counted == [(5, 2), (6, 1)]

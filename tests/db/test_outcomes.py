@@ -24,3 +24,15 @@ def test_outcomes_are_counted_for_their_run(database: Database) -> None:
     counts = database.read(lambda unit: unit.outcomes.counts("run-1"))
 
     assert counts == {Outcome.PENDING: 2, Outcome.FAILED: 1}
+
+
+def test_the_last_outcome_of_each_row_is_found(database: Database) -> None:
+    unknown = DeviceOutcome("8901", Outcome.UNKNOWN, Category.NETWORK, device_change_id=3)
+    database.write(lambda unit: unit.outcomes.add("run-1", [unknown, unknown, FAILED]))
+    database.write(lambda unit: unit.outcomes.add("run-2", [PENDING]))
+
+    newest = database.read(lambda unit: unit.outcomes.newest_of(["8901", "8902"]))
+    lost = database.read(lambda unit: unit.outcomes.page_unknown(0, 10))
+
+    assert newest == {3: PENDING, 4: FAILED}
+    assert [stored.outcome for stored in lost] == [unknown]

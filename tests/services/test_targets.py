@@ -8,7 +8,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pondctl.errors import ExitCode, UsageError
@@ -251,11 +251,13 @@ def test_many_devices_take_little_memory() -> None:
     assert peak < 6 << 20
 
 
+@settings(deadline=None)
 @given(st.lists(iccids, min_size=1, max_size=50), st.sampled_from(["\n", "\r\n", "\r"]))
 def test_what_was_listed_comes_out_once_and_in_order(listed: list[str], end: str) -> None:
     assert found(end.join(listed)) == list(dict.fromkeys(listed))
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.text(string.printable), iccids), min_size=1, max_size=20),
     st.sampled_from([",", ";", "\t"]),
@@ -272,6 +274,7 @@ def test_no_neighbouring_cell_can_move_or_hide_a_device(rows: list[tuple[str, st
     assert found(text) == list(dict.fromkeys(iccid for _, iccid in rows))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300) | st.text(alphabet=string.printable + "\ufeff\0é").map(str.encode))
 def test_any_bytes_give_targets_or_usage(content: bytes) -> None:
     try:
