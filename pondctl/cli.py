@@ -16,7 +16,22 @@ from typing import Annotated, Literal, NamedTuple, NoReturn
 import typer
 
 from pondctl import __version__
-from pondctl.commands import bulk, config, db, demo, sandbox, status, sync_bulk, worker
+from pondctl.commands import (
+    activate,
+    bulk,
+    config,
+    db,
+    demo,
+    device,
+    resume,
+    runs,
+    sandbox,
+    status,
+    suspend,
+    sync_bulk,
+    terminate,
+    worker,
+)
 from pondctl.commands._everywhere import ConfigFile, Profile, Quiet, Verbose, with_shared_options
 from pondctl.context import AppContext
 from pondctl.errors import ExitCode, PondctlError, UnavailableError, UsageError
@@ -41,9 +56,15 @@ class Entry(NamedTuple):
 # The order here is the order in the help.
 COMMANDS: tuple[Entry, ...] = (
     Entry("Work", "sync-bulk", sync_bulk.sync_bulk),
+    Entry("Work", "activate", activate.activate),
+    Entry("Work", "suspend", suspend.suspend),
+    Entry("Work", "resume", resume.resume),
+    Entry("Work", "terminate", terminate.terminate),
     Entry("Work", "worker", worker.worker),
     Entry("Look", "status", status.status),
     Entry("Look", "bulk", bulk.app),
+    Entry("Look", "device", device.app),
+    Entry("Look", "runs", runs.app),
     Entry("Operate", "config", config.app),
     Entry("Operate", "db", db.app),
     Entry("Try", "demo", demo.demo),

@@ -11,6 +11,7 @@ import pytest
 from pondctl.db.database import Database
 from pondctl.db.schema import init_database
 from pondctl.sandbox import Sandbox, SandboxConfig
+from tests.sqs_server import AWS_ENVIRONMENT, SqsServer
 from tests.world import World, empty
 
 
@@ -49,3 +50,21 @@ def world(shared_sandbox: Sandbox, tmp_path: Path) -> Iterator[World]:
     built = World(url, shared_sandbox, settings)
     yield built
     built.close()
+
+
+@pytest.fixture(scope="session")
+def shared_sqs() -> Iterator[SqsServer]:
+    """One small fast SQS; `sqs` resets it for each test."""
+    server = SqsServer()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def sqs(shared_sqs: SqsServer, monkeypatch: pytest.MonkeyPatch) -> SqsServer:
+    """An SQS without queues, and credentials for it."""
+    shared_sqs.reset()
+    for name, value in AWS_ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    return shared_sqs

@@ -14,6 +14,12 @@ from typing import Any
 
 from tests.sqs_queue import MemoryQueue, Stored
 
+AWS_ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "AKIAFAKE",
+    "AWS_SECRET_ACCESS_KEY": "fake",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
 Request = Mapping[str, Any]
 
 
@@ -50,10 +56,19 @@ class SqsServer:
         server = self._loop.run_until_complete(
             self._loop.create_server(lambda: _Connection(self), "127.0.0.1", 0)
         )
-        self.url = "http://127.0.0.1:{}".format(server.sockets[0].getsockname()[1])
+        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         ready.set()
         self._loop.run_forever()
         server.close()
+
+    def reset(self) -> None:
+        """Forget all queues, calls and faults."""
+        self.queues.clear()
+        self.calls.clear()
+        self.denied.clear()
+        self._failures.clear()
+        self._arrived.clear()
+        self.refuse_entry = lambda action, entry: False
 
     def stop(self) -> None:
         """Serve no more."""
@@ -82,6 +97,9 @@ class SqsServer:
             raise self._failures[action].pop(0)
         if action == "CreateQueue":
             return {"QueueUrl": self.create(request["QueueName"])}
+        if action == "Seconds":  # ours alone, for benchmarks
+            queue = self.queues[name]
+            return {"Seconds": queue.last_delete - (queue.first_receive or 0), "Left": len(queue.messages)}
         if name not in self.queues:
             raise SqsError("com.amazonaws.sqs#QueueDoesNotExist")
         return await _ACTIONS[action](self, self.queues[name], request)

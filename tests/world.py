@@ -195,7 +195,7 @@ def _environment(settings: Mapping[str, str]) -> Iterator[None]:
 @contextlib.contextmanager
 def _streams(out: io.StringIO, err: io.StringIO, stdin: str) -> Iterator[None]:
     before = sys.stdin
-    sys.stdin = io.StringIO(stdin)
+    sys.stdin = io.TextIOWrapper(io.BytesIO(stdin.encode()))
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             yield

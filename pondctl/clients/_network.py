@@ -25,6 +25,8 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 
 _Addresses = list[str]
+# `socket.getaddrinfo`, or a stand-in.
+_Finder = Callable[..., Iterable[tuple[object, object, object, object, tuple[object, ...]]]]
 _SocketOption = tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
 
 
@@ -73,8 +75,9 @@ class _DeadlineStream(httpcore.NetworkStream):
 
 
 class _DeadlineBackend(httpcore.NetworkBackend):
-    def __init__(self) -> None:
+    def __init__(self, find: _Finder) -> None:
         self._inner = httpcore.SyncBackend()
+        self._find = find
 
     def connect_tcp(
         self,
@@ -85,7 +88,7 @@ class _DeadlineBackend(httpcore.NetworkBackend):
         socket_options: Iterable[_SocketOption] | None = None,
     ) -> httpcore.NetworkStream:
         failure: httpcore.ConnectError | httpcore.ConnectTimeout | None = None
-        for address in _addresses(host, port, _left(timeout, httpcore.ConnectTimeout)):
+        for address in self._addresses(host, port, _left(timeout, httpcore.ConnectTimeout)):
             try:
                 left = _left(timeout, httpcore.ConnectTimeout)
                 stream = self._inner.connect_tcp(address, port, left, local_address, socket_options)
@@ -95,27 +98,24 @@ class _DeadlineBackend(httpcore.NetworkBackend):
                 return _DeadlineStream(stream)
         raise failure or httpcore.ConnectError("the host name has no address")
 
+    def _addresses(self, host: str, port: int, seconds: float | None) -> _Addresses:
+        """Look the host up; the system's own lookup knows no timeout and may take half a minute."""
+        found: SimpleQueue[_Addresses | Exception] = SimpleQueue()
+        threading.Thread(target=self._look_up, args=(host, port, found.put), daemon=True).start()
+        try:
+            result = found.get(timeout=seconds)
+        except Empty:
+            raise httpcore.ConnectTimeout("the host name was not found in time") from None
+        if isinstance(result, Exception):
+            raise httpcore.ConnectError(str(result)) from result
+        return result
 
-def _addresses(host: str, port: int, seconds: float | None) -> _Addresses:
-    """Look the host up; the system's own lookup knows no timeout and may take half a minute."""
-    found: SimpleQueue[_Addresses | Exception] = SimpleQueue()
-    threading.Thread(target=_look_up, args=(host, port, found.put), daemon=True).start()
-    try:
-        result = found.get(timeout=seconds)
-    except Empty:
-        raise httpcore.ConnectTimeout("the host name was not found in time") from None
-    if isinstance(result, Exception):
-        raise httpcore.ConnectError(str(result)) from result
-    return result
-
-
-def _look_up(host: str, port: int, put: Callable[[_Addresses | Exception], None]) -> None:
-    try:
-        rows = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        put(error)
-    else:
-        put(list(dict.fromkeys(str(row[4][0]) for row in rows)))
+    def _look_up(self, host: str, port: int, put: Callable[[_Addresses | Exception], None]) -> None:
+        try:
+            rows = self._find(host, port, type=socket.SOCK_STREAM)
+            put(list(dict.fromkeys(str(row[4][0]) for row in rows)))
+        except (OSError, UnicodeError) as error:
+            put(error)
 
 
 class _DeadlineTransport(httpx.HTTPTransport):
@@ -125,21 +125,23 @@ class _DeadlineTransport(httpx.HTTPTransport):
         self._pool = pool
 
 
-def open_transport(base_url: httpx.URL, connections: int) -> httpx.BaseTransport:
+def open_transport(
+    base_url: httpx.URL, connections: int, *, find: _Finder = socket.getaddrinfo
+) -> httpx.BaseTransport:
     """Build the transport for one carrier: certificates are always checked.
 
     `SSL_CERT_FILE` can add a company's own authority, `HTTPS_PROXY` and `NO_PROXY` are obeyed; nothing
     can turn the check off.
     """
     context = httpx.create_ssl_context()
-    proxy = _proxy(base_url)
+    backend, proxy = _DeadlineBackend(find), _proxy(base_url)
     if proxy is None:
         pool = httpcore.ConnectionPool(
             ssl_context=context,
             max_connections=connections,
             max_keepalive_connections=connections,
             keepalive_expiry=_KEEPALIVE_SECONDS,
-            network_backend=_DeadlineBackend(),
+            network_backend=backend,
         )
     else:
         pool = httpcore.HTTPProxy(
@@ -151,7 +153,7 @@ def open_transport(base_url: httpx.URL, connections: int) -> httpx.BaseTransport
             max_connections=connections,
             max_keepalive_connections=connections,
             keepalive_expiry=_KEEPALIVE_SECONDS,
-            network_backend=_DeadlineBackend(),
+            network_backend=backend,
         )
     return _DeadlineTransport(pool, context)
 

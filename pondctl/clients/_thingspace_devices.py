@@ -117,7 +117,11 @@ def _ids(entries: object) -> Iterator[tuple[str, str]]:
     for entry in entries if isinstance(entries, list) else ():
         if isinstance(entry, dict):
             kind = entry.get("kind")
-            if isinstance(kind, str) and (kind := kind.lower()) in _KINDS and (text := _text(entry.get("id"))):
+            if (
+                isinstance(kind, str)
+                and (kind := kind.lower()) in _KINDS
+                and (text := _text(entry.get("id")))
+            ):
                 yield kind, text
 
 

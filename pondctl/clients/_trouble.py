@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Iterator
 
 import httpx
 
@@ -49,15 +50,17 @@ def _words(error: httpx.HTTPError, seconds: float) -> str:
 
 
 def _system_words(error: BaseException) -> str:
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return (error.strerror or "no reason given") if isinstance(error, OSError) else "no reason given"
+    words = [cause.strerror for cause in _causes(error) if isinstance(cause, OSError) and cause.strerror]
+    return words[-1] if words else "no reason given"
 
 
 def _certificate_trouble(error: BaseException) -> ssl.SSLCertVerificationError | None:
+    return next((cause for cause in _causes(error) if isinstance(cause, ssl.SSLCertVerificationError)), None)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return cause
+        yield cause
+        # httpcore hides the cause of what its pool raises; the context is still there.
         cause = cause.__cause__ or cause.__context__
-    return None

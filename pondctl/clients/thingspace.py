@@ -54,8 +54,7 @@ class ThingSpaceClient:
         """Read the whole account page by page; only a page with `last` makes it complete.
 
         A listing that contradicts itself raises `ListingError`: pages that do not advance, records
-        of another account, no cursor although there is more. A stop ends it with a `DeviceError` of
-        category `cancelled`.
+        of another account, no cursor although there is more. A stop ends it early, without a last page.
         """
         pages = Pages(self._account_name)
         while not pages.complete:
@@ -63,7 +62,7 @@ class ThingSpaceClient:
                 listing = self._list_page(pages.cursor)
             except DeviceError as error:
                 if error.category is Category.CANCELLED:
-                    raise
+                    return
                 raise ListingError(f"The listing of the account broke off: {error.message}") from error
             yield pages.next_page(listing)
 

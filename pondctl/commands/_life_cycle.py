@@ -45,27 +45,19 @@ Confirm = Annotated[
 ]
 
 
-def targets(
+def begin(
     app: AppContext,
+    request: LifeRequest,
     iccids: Sequence[str] | None,
     from_file: str | None,
-    bulk_change_id: int | None,
     *,
     skip_invalid: bool,
-) -> Sequence[Target]:
-    """The devices that are named; none where a bulk change is meant. Says what is odd about them."""
-    from pondctl.services._targets import read_targets
-
-    if bulk_change_id is not None:
-        if iccids or from_file is not None:
-            raise UsageError("name devices, or a bulk change with --bulk-change, not both")
-        return ()
-    found = read_targets(list(iccids or ()), from_file, sys.stdin.buffer, skip_invalid)
-    for warning in found.warnings:
-        app.output.warn(warning)
-    for line in found.skipped:
-        app.output.warn(f"line {line.line} {line.text!r} is left out: {line.reason}")
-    return found
+) -> tuple[LifeCycle, Scope]:
+    """The service and the devices it is for, checked as a whole: nothing is started yet."""
+    named = _targets(app, iccids, from_file, request.bulk_change_id, skip_invalid=skip_invalid)
+    app.announce()
+    service = life_cycle(app, request.reason)
+    return service, service.scope(request, named)
 
 
 def life_cycle(app: AppContext, reason: str | None) -> LifeCycle:
@@ -133,10 +125,33 @@ def confirm_end(
     if yes:
         return
     what = f"Terminate {devices} for good?"
-    if app.output.can_ask:
+    if sys.stdin.isatty() and sys.stderr.isatty():
         what = f"{service.describe_end(request, scope)} {what}"
     # At the prompt Ctrl-C ends the program at once: nothing has begun.
     app.stops_in_order = False
     if not app.output.confirm(what, str(scope.wanted) if many else None):
         raise DeclinedError("declined: nothing was terminated")
     app.stops_in_order = True
+
+
+def _targets(
+    app: AppContext,
+    iccids: Sequence[str] | None,
+    from_file: str | None,
+    bulk_change_id: int | None,
+    *,
+    skip_invalid: bool,
+) -> Sequence[Target]:
+    """The devices that are named; none where a bulk change is meant. Says what is odd about them."""
+    from pondctl.services._targets import read_targets
+
+    if bulk_change_id is not None:
+        if iccids or from_file is not None:
+            raise UsageError("name devices, or a bulk change with --bulk-change, not both")
+        return ()
+    found = read_targets(list(iccids or ()), from_file, sys.stdin.buffer, skip_invalid)
+    for warning in found.warnings:
+        app.output.warn(warning)
+    for line in found.skipped:
+        app.output.warn(f"line {line.line} {line.text!r} is left out: {line.reason}")
+    return found

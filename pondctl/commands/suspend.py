@@ -51,7 +51,6 @@ def suspend(
         workers=workers,
         dry_run=dry_run,
     )
-    named = _life_cycle.targets(app, iccids, from_file, bulk_change, skip_invalid=skip_invalid)
     request = LifeRequest(
         Operation.SUSPEND,
         bulk_change_id=bulk_change,
@@ -61,6 +60,5 @@ def suspend(
         workers=workers,
         dry_run=dry_run,
     )
-    app.announce()
-    service = _life_cycle.life_cycle(app, reason)
-    _life_cycle.run(app, service, request, service.scope(request, named))
+    service, scope = _life_cycle.begin(app, request, iccids, from_file, skip_invalid=skip_invalid)
+    _life_cycle.run(app, service, request, scope)

@@ -60,7 +60,6 @@ def terminate(
         workers=workers,
         dry_run=dry_run,
     )
-    named = _life_cycle.targets(app, iccids, from_file, bulk_change, skip_invalid=skip_invalid)
     request = LifeRequest(
         Operation.TERMINATE,
         bulk_change_id=bulk_change,
@@ -71,8 +70,6 @@ def terminate(
         workers=workers,
         dry_run=dry_run,
     )
-    app.announce()
-    service = _life_cycle.life_cycle(app, reason)
-    scope = service.scope(request, named)
+    service, scope = _life_cycle.begin(app, request, iccids, from_file, skip_invalid=skip_invalid)
     _life_cycle.confirm_end(app, service, request, scope, yes=yes, confirm=confirm)
     _life_cycle.run(app, service, request, scope)

@@ -62,9 +62,7 @@ def worker(
                 health.write(tally, in_hand)
 
         handling = app.queueing.handling(workers)
-        job = Worker(
-            app.queueing.queue, handling, app.stop, options, chores=app.queueing.chores, watch=watch
-        )
+        job = Worker(app.queueing.queue, handling, app.stop, options, chores=app.queueing.chores, watch=watch)
         tally = job.run()
     app.output.record(tally.as_record(), exit_code=tally.exit_code)
     raise typer.Exit(tally.exit_code)

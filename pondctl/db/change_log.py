@@ -73,6 +73,21 @@ class ChangeLog:
         for found in self._connection.execute(query, execution_options=streamed):
             yield found[0], found[1]
 
+    def rows_ending_in(self, bulk_change_id: int, beginning: str) -> Iterator[int]:
+        """Ids of device changes whose last entry has a description that begins so, ascending; streamed."""
+        log = self._log
+        row_id = log["M2MDeviceChangeId"]
+        such = log["LogEntryDescription"].startswith(beginning, autoescape=True)
+        query = (
+            sa.select(row_id)
+            .where(log["BulkChangeId"] == bulk_change_id, row_id.is_not(None))
+            .group_by(row_id)
+            .having(sa.func.max(log["Id"]) == sa.func.max(sa.case((such, log["Id"]))))
+            .order_by(row_id)
+        )
+        for found in self._connection.execution_options(yield_per=ROWS_A_STATEMENT).execute(query):
+            yield found[0]
+
 
 def _row(entry: ChangeLogEntry) -> dict[str, Any]:
     return {

@@ -42,6 +42,7 @@ class Trouble(Enum):
     PERMISSION = auto()
     SCHEMA = auto()
     DISK_FULL = auto()
+    DAMAGED = auto()
     DRIVER = auto()
     OTHER = auto()
 
@@ -78,6 +79,8 @@ _BY_SQLITE_CODE = {
     sqlite3.SQLITE_PERM: Trouble.PERMISSION,
     sqlite3.SQLITE_AUTH: Trouble.PERMISSION,
     sqlite3.SQLITE_IOERR: Trouble.CONNECTION,
+    sqlite3.SQLITE_NOTADB: Trouble.DAMAGED,
+    sqlite3.SQLITE_CORRUPT: Trouble.DAMAGED,
 }
 _SQLITE_UNIQUE = (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
 
@@ -161,5 +164,10 @@ _ERRORS: dict[Trouble, tuple[type[PondctlError], str, str | None]] = {
         "`pondctl db check` compares; `database.names` says what is called differently here",
     ),
     Trouble.DISK_FULL: (DatabaseUnavailableError, "the database is full", "make room, then run it again"),
+    Trouble.DAMAGED: (
+        SchemaError,
+        "the file of `database.url` is no sound database",
+        "is the path right? A damaged file comes back from a backup",
+    ),
     Trouble.DRIVER: (ConfigurationError, "the database driver cannot be loaded", DRIVER_HINT),
 }

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 
 import sqlalchemy as sa
 
+from pondctl.db.batches import chunks
 from pondctl.db.dialects import utc_in
-from pondctl.db.host_tables import HostTables
+from pondctl.db.host_tables import HostTable, HostTables
 from pondctl.db.work_rows import is_unsettled, is_work
 from pondctl.models import BulkChange, BulkStatus
 
@@ -32,6 +34,11 @@ class KnownBulkChange:
         """Whether the header says that nothing is to come."""
         return self.bulk_change.status in _ENDS
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is to come, whoever asks."""
+        return self.ended and not self.has_work and not self.has_unsettled
+
 
 class OpenWork:
     """Reads headers together with what their rows, and their log, say."""
@@ -44,9 +51,11 @@ class OpenWork:
 
     def find(self, bulk_change_ids: Collection[int]) -> dict[int, KnownBulkChange]:
         """Those of them that exist."""
-        header = self._header
-        query = self._select().where(header["Id"].in_(list(bulk_change_ids)))
-        return {known.bulk_change.id: known for known in self._read(query)}
+        found: dict[int, KnownBulkChange] = {}
+        for chunk in chunks(bulk_change_ids):
+            rows = self._connection.execute(_find(self._header, self._row), {"ids": chunk})
+            found |= {row[0]: _known(row) for row in rows.tuples()}
+        return found
 
     def page_forgotten(
         self, after_id: int, limit: int, *, oldest_seconds: float, quiet_seconds: float
@@ -66,7 +75,7 @@ class OpenWork:
             log["ProcessedDate"] > utc_in(-quiet_seconds),
         )
         query = (
-            self._select()
+            _select(header, self._row)
             .where(
                 sa.or_(started, made_here),
                 header["Id"] > after_id,
@@ -77,28 +86,24 @@ class OpenWork:
             .order_by(header["Id"])
             .limit(limit)
         )
-        return [known.bulk_change for known in self._read(query)]
+        return [_known(row).bulk_change for row in self._connection.execute(query).tuples()]
 
-    def _select(self) -> sa.Select[Any]:
-        header, row = self._header, self._row
-        columns = ("Id", "ServiceProviderId", "TenantId", "ChangeRequestType", "Status", "CreatedBy")
-        dates = ("CreatedDate", "ProcessedDate")
-        unsettled = sa.and_(row["BulkChangeId"] == header["Id"], is_unsettled(row))
-        return sa.select(
-            *(header[name] for name in (*columns, *dates)),
-            sa.case((sa.exists().where(is_work(row, header["Id"])), 1), else_=0).label("has_work"),
-            sa.case((sa.exists().where(unsettled), 1), else_=0).label("has_unsettled"),
-        ).where(header.alive())
 
-    def _read(self, query: sa.Select[Any]) -> list[KnownBulkChange]:
-        return [
-            KnownBulkChange(
-                BulkChange(row[0], row[1], row[2], row[3] or "", row[4], *row[5:8]),
-                bool(row[8]),
-                bool(row[9]),
-            )
-            for row in self._connection.execute(query)
-        ]
+@lru_cache(maxsize=8)
+def _find(header: HostTable, row: HostTable) -> sa.Select[Any]:
+    """Built once: a worker asks this for each batch, and building takes longer than the answer."""
+    return _select(header, row).where(header["Id"].in_(sa.bindparam("ids", expanding=True)))
+
+
+def _select(header: HostTable, row: HostTable) -> sa.Select[Any]:
+    columns = ("Id", "ServiceProviderId", "TenantId", "ChangeRequestType", "Status", "CreatedBy")
+    dates = ("CreatedDate", "ProcessedDate")
+    unsettled = sa.and_(row["BulkChangeId"] == header["Id"], is_unsettled(row))
+    return sa.select(
+        *(header[name] for name in (*columns, *dates)),
+        sa.case((sa.exists().where(is_work(row, header["Id"])), 1), else_=0).label("has_work"),
+        sa.case((sa.exists().where(unsettled), 1), else_=0).label("has_unsettled"),
+    ).where(header.alive())
 
 
 def _before(date: sa.ColumnElement[datetime], seconds: float) -> sa.ColumnElement[bool]:

@@ -20,11 +20,13 @@ from pondctl.models import Stop
 _MICRO: Final = 1_000_000
 # Slots lie a little wider than the rate allows: 40 ms of jitter on the way then still fit into a second.
 _SLACK: Final = 1.04
-# Half of that is for waking late here; a thread that wakes later gives its slot up.
-_LATE_SECONDS: Final = 0.02
+# A quarter of that is for waking late here; a thread that wakes later gives its slot up.
+_LATE_SECONDS: Final = 0.01
 # Nobody reserves further ahead, so that a throttled carrier is heard by all within a second.
 _HORIZON: Final = 1.0
+# At once for all who wait, or for the next tenth of a second: many calls cost few transactions.
 _BLOCK_SECONDS: Final = 0.25
+_AHEAD_SECONDS: Final = 0.1
 _SLOWEST: Final = 1 / 16
 _REGAINED_PER_SECOND: Final = 0.05
 _SAME_EVENT: Final = 1.0
@@ -60,7 +62,8 @@ class DatabasePace:
         self._block = max(1, int(_BLOCK_SECONDS / self._interval))
         self._counting = threading.Lock()
         self._reserving = threading.Lock()
-        self._waiting = 0
+        self._waiting = self._given = 0
+        self._reserved_at = time.monotonic()
         self._slots: deque[float] = deque()
         self._event = 0
         self._clock = _ClockDifference()
@@ -94,8 +97,9 @@ class DatabasePace:
         with self._reserving:
             while not self._stop.is_set():
                 if self._slots:
+                    self._given += 1
                     return self._slots.popleft()
-                wanted = min(self._waiting, self._block)
+                wanted = self._wanted()
                 reserved = self._database.write(lambda unit, wanted=wanted: self._reserve(unit, wanted))  # type: ignore[misc]
                 self._clock.learn(reserved.now / _MICRO, time.monotonic())
                 self._slots.extend(self._clock.local(slot / _MICRO) for slot in reserved.slots)
@@ -103,6 +107,13 @@ class DatabasePace:
                     ahead = (reserved.free_at - reserved.now) / _MICRO - _HORIZON
                     self._stop.wait(min(max(ahead, self._interval / 2), 0.5))
         return None
+
+    def _wanted(self) -> int:
+        """How many slots to take: as many threads wait, or as many calls as were made of late."""
+        now = time.monotonic()
+        of_late = self._given / max(now - self._reserved_at, _AHEAD_SECONDS) * _AHEAD_SECONDS
+        self._given, self._reserved_at = 0, now
+        return min(max(self._waiting, math.ceil(of_late)), self._block)
 
     def _reserve(self, unit: Unit, wanted: int) -> _Slots:
         while True:

@@ -25,7 +25,6 @@ from pondctl.db.step_records import (
 _CARRIER: Final = "pond"
 _KEYS_A_STATEMENT: Final = 500
 _NO_WRITES: Final = (str(StepKind.CLAIM), str(StepKind.TARGETS))
-_UNRESOLVED: Final = (str(StepState.OPEN), str(StepState.UNKNOWN))
 
 
 class Steps:
@@ -47,7 +46,7 @@ class Steps:
         is_unknown = state == str(StepState.UNKNOWN)
         update = (
             sa.update(self._step)
-            .where(t.claim == sa.bindparam("named"), t.state.in_(_UNRESOLVED))
+            .where(t.claim == sa.bindparam("named"), _is_unresolved(t.state))
             .values(
                 state=state,
                 answer=sa.bindparam("said"),
@@ -83,7 +82,7 @@ class Steps:
         for chunk in chunks(iccids, _KEYS_A_STATEMENT):
             query = (
                 sa.select(t.run_id, t.sequence, t.kind, t.iccid, t.intent, t.cut_at, utcnow())
-                .where(t.iccid.in_(chunk), t.state.in_(_UNRESOLVED), t.kind.not_in(_NO_WRITES))
+                .where(t.iccid.in_(chunk), _is_unresolved(t.state), t.kind.not_in(_NO_WRITES))
                 .order_by(t.id)
             )
             for run_id, sequence, kind, iccid, intent, cut_at, now in self._connection.execute(query):
@@ -129,7 +128,7 @@ class Steps:
     def count_unresolved(self) -> int:
         """How many writes may have taken effect, or may yet."""
         t = self._step.c
-        where = (t.state.in_(_UNRESOLVED), t.kind.not_in(_NO_WRITES))
+        where = (_is_unresolved(t.state), t.kind.not_in(_NO_WRITES))
         query = sa.select(sa.func.count()).select_from(self._step).where(*where)
         return self._connection.execute(query).scalar_one()
 
@@ -160,6 +159,11 @@ class Steps:
             row_id, run_id, sequence, intent, answer, *rest = row
             said = None if answer is None else json.loads(answer)
             yield StoredStep(row_id, StepKey(run_id, sequence), json.loads(intent), said, *rest)
+
+
+def _is_unresolved(state: sa.Column[Any]) -> sa.ColumnElement[bool]:
+    # No IN: its parameters cannot be used in one statement for many rows.
+    return sa.or_(state == str(StepState.OPEN), state == str(StepState.UNKNOWN))
 
 
 _ROW: Final = (

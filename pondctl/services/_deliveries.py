@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from pondctl.clients.callback import without_password
@@ -44,7 +44,7 @@ def delivery_of(queue: str, received: ReceivedMessage, message: CheckMessage | N
 
 def remember(unit: Unit, delivery: Delivery) -> None:
     """The message is worked off. In the transaction of its effect: then no other delivery has one."""
-    unit.deliveries.remember(_new(delivery, attributes={}, body=""))
+    unit.deliveries.remember(replace(_new(delivery, {}, ""), bulk_change_id=None))
 
 
 def work_off(unit: Unit, delivery: Delivery, *, exhausted: bool) -> None:

@@ -60,12 +60,15 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the database says of a message: its bulk change, its own key, and the checks still to come."""
+    """What the database says of a message: its bulk change, its own key, and the checks still to come.
+
+    No `now`: it was not asked, as nothing is left to do.
+    """
 
     bulk_change: KnownBulkChange | None
     message: KnownMessage | None
     newest_check: datetime | None
-    now: datetime
+    now: datetime | None
 
 
 def route(
@@ -86,7 +89,7 @@ def route(
     if _worked_off(known, found.way) or (not ours and _is_replaced(known, sent_at)):
         return Route(Way.WORKED_OFF)
     due = message.envelope.not_before
-    if due is not None and due - known.now > _CLOCK_DIFFERENCE:
+    if due is not None and known.now is not None and due - known.now > _CLOCK_DIFFERENCE:
         return Route(Way.NOT_DUE)
     return found
 

@@ -12,7 +12,7 @@ _UNITS: Final = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, None: 1}
 
 
 def read_duration(text: str, *, option: str = "--max-runtime") -> float:
-    """Return it in seconds; a bare number is seconds. Raises `UsageError` for anything else, and for nothing."""
+    """Return it in seconds; a bare number is seconds. Raises `UsageError` for anything else, and for 0."""
     match = _LENGTH.fullmatch(text.strip().lower())
     seconds = float(match[1] + (match[2] or "")) * _UNITS[match[3]] if match else 0.0
     if not seconds:

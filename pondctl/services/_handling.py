@@ -34,7 +34,7 @@ class _Facts:
     bulk_changes: Mapping[int, KnownBulkChange]
     messages: Mapping[str, KnownMessage]
     coming: Mapping[int, Mapping[str, datetime]]
-    now: datetime
+    now: datetime | None
 
     def about(self, key: str, bulk_change_id: int) -> Known:
         newest = max(self.coming.get(bulk_change_id, {}).values(), default=None)
@@ -105,13 +105,17 @@ class Handling:
         return Task(delivery_of(self._queue_name, received, None), Route(Way.HINT), parsed)
 
     def _facts(self, unit: Unit, checks: Sequence[Delivery]) -> _Facts:
-        named = {delivery.message.bulk_change_id for delivery in checks if delivery.message}
-        others = {d.message.bulk_change_id for d in checks if d.message and not d.ours}
+        """What is settled needs the header alone, so that a queue full of it is worked off in no time."""
+        bulk_changes = unit.open_work.find({d.message.bulk_change_id for d in checks if d.message})
+        settled = {known.bulk_change.id for known in bulk_changes.values() if known.is_settled}
+        unsettled = [d for d in checks if d.message and d.message.bulk_change_id not in settled]
+        others = {d.message.bulk_change_id for d in unsettled if d.message and not d.ours}
+        keys = {d.key for d in unsettled} | {d.key for d in checks if d.ours}
         return _Facts(
-            unit.open_work.find(named),
-            unit.deliveries.find({delivery.key for delivery in checks}),
-            unit.deliveries.coming(self._queue_name, others),
-            unit.now(),
+            bulk_changes,
+            unit.deliveries.find(keys) if keys else {},
+            unit.deliveries.coming(self._queue_name, others) if others else {},
+            unit.now() if unsettled else None,
         )
 
     def _decide(self, task: Task, facts: _Facts) -> Task:

@@ -20,9 +20,9 @@ from pondctl.services._life_request import LifeLimits, LifeRequest
 from pondctl.services._life_scope import check_start, find_scope, providers_of
 from pondctl.services._next_check import Cause, CheckPolicy
 from pondctl.services._operations import steps_of
-from pondctl.services._rehearse import Rehearsal
+from pondctl.services._rehearse import Rehearsal, count_ends
 from pondctl.services._report import Report
-from pondctl.services._run import Actor, Run, claimed_run, new_run_id
+from pondctl.services._run import Actor, Run, claimed_run, new_run_id, raise_if_stopped
 from pondctl.services._scope import ResumedScope, Scope, lists_of
 from pondctl.services._sync_end import SyncEnd
 from pondctl.services._targets import Target
@@ -69,19 +69,36 @@ class LifeCycle:
         check_start(request, self.limits, scope)
         return request, scope
 
+    def describe_end(self, request: LifeRequest, scope: Scope) -> str:
+        """What a termination would end, read from the carrier before anybody is asked."""
+        ends, unread = count_ends(
+            self.pond, scope.works(), request.package_id, workers=request.workers, stop=self.stop
+        )
+        raise_if_stopped(self.stop, "nothing was begun")
+        packages = f"They hold {ends:,} package{'' if ends == 1 else 's'} that stand."
+        return f"{packages} {unread:,} could not be read." if unread else packages
+
     def run(
-        self, request: LifeRequest, scope: Scope, report: Report, cause: Cause | None = None
+        self,
+        request: LifeRequest,
+        scope: Scope,
+        report: Report,
+        cause: Cause | None = None,
+        *,
+        within: Run | None = None,
     ) -> RunResult:
-        """Do one run over the scope.
+        """Do one run over the scope; `within` one that holds the bulk change already, and ends with this.
 
         Raises `BusyError` before anything is started, and what ends a run early after what was decided
         until then is saved.
         """
-        run_id = new_run_id()
+        run_id = within.run_id if within else new_run_id()
         bulk_change_id = request.bulk_change_id
         report.run(run_id, bulk_change_id=bulk_change_id, dry_run=request.dry_run, total=scope.total)
         if request.dry_run:
             return self._rehearse(run_id, request, scope, report)
+        if within is not None:
+            return self._work(within, request, scope, report, cause)
         with claimed_run(
             self.database,
             self.stop,

@@ -50,6 +50,13 @@ def read_wish(change_request: str | None) -> Wish:
     return Wish((word or "").strip().lower() or _DEFAULT_WORD, _package_type(request), _has_billing(request))
 
 
+def operation_of(change_request: str | None) -> Operation | None:
+    """The operation that a row asks for by itself; None where it cannot be told."""
+    wish = read_wish(change_request)
+    asked = _WORDS.get(wish.word)
+    return asked[0] if asked and wish.problem is None else None
+
+
 def judge_row(change: DeviceChange, request: LifeRequest) -> Work:
     """The work that a row asks this command for; refused where it asks for something else."""
     iccid = normalize_iccid(change.iccid)

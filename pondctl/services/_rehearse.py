@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import islice
 
 from pondctl.clients.pond import PondClient
+from pondctl.clients.pond_models import Package
 from pondctl.db.database import Database
 from pondctl.errors import Category, DeviceError
 from pondctl.models import DeviceOutcome, Operation, Outcome, Stop
@@ -17,6 +18,7 @@ from pondctl.services._claiming import known_of
 from pondctl.services._in_work import as_answer
 from pondctl.services._instructions import Answer, Claimed, Ended, Plan, Read, Steps
 from pondctl.services._life_request import Work
+from pondctl.services._packages import Objection, plan_termination
 from pondctl.services._report import Report
 
 _PAGE = 500
@@ -84,3 +86,24 @@ class Rehearsal:
             return as_answer(None, call(self._pond, iccid, read))
         except DeviceError as error:
             return error
+
+
+def count_ends(
+    pond: PondClient, works: Iterator[Work], package_id: str | None, *, workers: int, stop: Stop
+) -> tuple[int, int]:
+    """How many packages a termination would end, and of how many devices that could not be read."""
+    ends = unread = 0
+
+    def ask(work: Work) -> list[Package]:
+        return pond.list_packages(work.iccid)
+
+    wanted = (work for work in works if work.refusal is None)
+    for answer in ask_all(wanted, ask, workers=workers, stop=stop):
+        if answer is None:
+            continue
+        if isinstance(answer.value, DeviceError):
+            unread += 1
+            continue
+        plan = plan_termination(answer.value, package_id)
+        ends += 0 if isinstance(plan, Objection) else len(plan)
+    return ends, unread

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Final
 
 from pondctl.errors import UsageError
+from pondctl.services._duration import read_duration
 
-_AGO = re.compile(r"([0-9]{1,6}) ?(s|m|min|h|d|w)")
-_UNITS: Final = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_AGO = re.compile(r"[0-9.]+ ?[A-Za-z]+")
 
 
 def read_since(text: str, now: datetime) -> datetime:
@@ -18,10 +17,9 @@ def read_since(text: str, now: datetime) -> datetime:
     Raises `UsageError` for what is neither an age nor a date, and for a time that is yet to come.
     """
     word = text.strip()
-    match = _AGO.fullmatch(word.lower())
     try:
-        if match:
-            return now - timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+        if _AGO.fullmatch(word):
+            return now - timedelta(seconds=read_duration(word, option="--since"))
         when = datetime.fromisoformat(word)
         since = when.astimezone(UTC).replace(tzinfo=None) if when.tzinfo else when
     except (ValueError, OverflowError):

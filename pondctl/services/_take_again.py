@@ -19,7 +19,7 @@ from pondctl.services._run import Run
 
 COMMAND: Final = "retry-failed"
 _BATCH: Final = 1000
-_BEGINNING: Final = f"pondctl {COMMAND}: "
+BEGINNING: Final = f"pondctl {COMMAND}: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Attempts:
 
         def read(unit: Unit) -> Attempts:
             attempts = cls(array("q"), array("I"))
-            for row_id, count in unit.change_log.count_by_row(bulk_change_id, _BEGINNING):
+            for row_id, count in unit.change_log.count_by_row(bulk_change_id, BEGINNING):
                 attempts.ids.append(row_id)
                 attempts.counts.append(count)
             return attempts
@@ -102,7 +102,7 @@ class TakeAgain:
         return ChangeLogEntry(
             bulk_change_id=self.bulk_change_id,
             device_change_id=row.id,
-            description=f"{_BEGINNING}attempt {attempt}",
+            description=f"{BEGINNING}attempt {attempt}",
             request_text=f"run {self.run.run_id}: {self.reason or 'no reason given'}",
             response_text=row.status_details,
             response_status=BulkStatus.PENDING,

@@ -90,7 +90,9 @@ class _Activating:
         if troubles:
             detail = f"{named([active, *standing])} are ACTIVE together, the older could not be ended"
             return self._ended(in_trouble(self._wanted.iccid, worst(troubles), detail))
-        detail = f"{named([active])}{'; ended ' + named(ended) if ended else ''}{self._plan.beside()}"
+        ids = {package.package_id for package in ended}
+        over = [package for package in self._now if package.package_id in ids]
+        detail = f"{named([active])}{'; ended ' + named(over) if over else ''}{self._plan.beside()}"
         return self._ended(_active(self._wanted, Outcome.DONE, detail))
 
     def _set(self, kind: StepKind, package: Package) -> Steps[DeviceError | Unproven | None]:

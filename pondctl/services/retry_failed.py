@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import islice
-from typing import Final, Protocol
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
 
 from pondctl.db.database import Database
 from pondctl.db.unit import Unit
-from pondctl.models import Carrier, DeviceOutcome, Outcome, Retry, RunResult, Stop
-from pondctl.services._failed_rows import Scope, Share
-from pondctl.services._failures import NEED_NO_REASON, as_category, in_order
+from pondctl.models import Carrier, DeviceChange, DeviceOutcome, Outcome, Retry, RunResult, Stop
+from pondctl.services._failed_scope import FailedScope, Share
+from pondctl.services._failures import UNKNOWN, as_category, failure_of
 from pondctl.services._next_check import NextCheck
 from pondctl.services._outbox import Outbox
 from pondctl.services._parts import Frame, Parts, all_parts
 from pondctl.services._queueing import queue_check
 from pondctl.services._report import Report
+from pondctl.services._retry_ways import Ways
 from pondctl.services._row_ids import RowIds
 from pondctl.services._run import Actor, Run, new_run_id
 from pondctl.services._take_again import COMMAND, TakeAgain
-from pondctl.services.sync_bulk import SyncBulk, SyncRequest
 
+# More devices than this are confirmed.
 CONFIRMED_ABOVE: Final = 10
-_SHOWN_SHARES: Final = 20
 _BATCH: Final = 1000
-
-
-class LifeCycle(Protocol):
-    """Works on chosen rows of a POND bulk change as their ChangeRequest says, reading back first."""
-
-    def retry(self, share: Share, rows: RowIds, run: Run | None, report: Report) -> RunResult:
-        """Do it within a run that holds the bulk change; None: a dry run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,39 +36,27 @@ class RetryRequest:
     reason: str | None = None
 
 
-def scope_lines(scope: Scope) -> Iterator[str]:
-    """The exact scope, for the person who decides."""
-    shares = list(scope.shares.values())
-    yield from map(str, shares[:_SHOWN_SHARES])
-    if len(shares) > _SHOWN_SHARES:
-        rest = sum(map(len, shares[_SHOWN_SHARES:]))
-        yield f"and {rest:,} devices of {len(shares) - _SHOWN_SHARES:,} more bulk changes"
-    if scope.cut:
-        yield f"--limit: the first {len(scope):,} devices; more have failed"
-    for failure in in_order(scope.passed_over):
-        how = "" if failure in NEED_NO_REASON else " and --reason"
-        yield f"left alone: {scope.passed_over[failure]:,} {failure} (needs --category {failure}{how})"
-
-
 @dataclass(frozen=True, slots=True)
 class RetryFailed:
     """Everything `retry-failed` works with; `run` does it once."""
 
     database: Database
-    sync: SyncBulk
-    life_cycle: LifeCycle
+    ways: Ways
     actor: Actor
     queue_name: str
     stop: Stop
     outbox: Outbox | None = None
+    life_checks_are_taken: bool = False
 
-    def run(self, scope: Scope, request: RetryRequest, report: Report) -> RunResult:
+    def run(self, scope: FailedScope, request: RetryRequest, report: Report) -> RunResult:
         """Work on one bulk change after the other.
 
-        Raises the worst trouble at the end, when all that could be begun is saved; `BusyError` where
-        nothing could be begun.
+        Raises what forbids any of it before anything is begun, `BusyError` where nothing could be begun,
+        and else the worst trouble at the end, when all that could be done is saved.
         """
-        shares = list(scope.shares.values())
+        if not request.enqueue:
+            self.ways.check(scope)
+        shares = [scope.shares[bulk_change_id] for bulk_change_id in sorted(scope.shares)]
         frame = Frame(
             command=COMMAND,
             run_id=new_run_id(),
@@ -93,9 +73,9 @@ class RetryFailed:
         with all_parts(frame, report) as parts:
             for share in shares:
                 self._work(share, scope, request, parts)
-            return parts.finish()
+            return parts.finish(self._hints(shares, request))
 
-    def _work(self, share: Share, scope: Scope, request: RetryRequest, parts: Parts) -> None:
+    def _work(self, share: Share, scope: FailedScope, request: RetryRequest, parts: Parts) -> None:
         bulk_change_id = share.bulk_change.id
 
         def job(run: Run | None, report: Report) -> RunResult:
@@ -106,44 +86,81 @@ class RetryFailed:
             if request.enqueue:
                 return self._enqueue(share, again, run, report)
             taken = again.reopen(RowIds(share.failed))
-            _tell_the_rest(share, taken, report)
-            return self._go(share, RowIds([*taken, *share.unknown]), run, request, report)
+            self._tell_missing(share, taken, report)
+            return self.ways.go(share, RowIds([*taken, *share.open]), run, report)
 
         parts.work(bulk_change_id, share.carrier, job)
 
-    def _go(
-        self, share: Share, rows: RowIds, run: Run | None, request: RetryRequest, report: Report
-    ) -> RunResult:
-        if share.carrier is Carrier.POND:
-            return self.life_cycle.retry(share, rows, run, report)
-        sync = SyncRequest(share.bulk_change.id, workers=request.workers, dry_run=run is None, only=rows)
-        return self.sync.run(sync, report, within=run)
-
     def _show(self, share: Share, request: RetryRequest, report: Report) -> RunResult:
         """A dry run asks the carrier what the rows would come to; of a queued check nobody can know."""
-        rows = RowIds([*share.failed, *share.unknown])
+        rows = RowIds([*share.failed, *share.open])
         if not request.enqueue:
-            return self._go(share, rows, None, request, report)
-        return self._report_queued(share, rows, None, "", report)
+            return self.ways.go(share, rows, None, report)
+        return self._queued(share, rows, Retry(0, 0), "", report)
 
     def _enqueue(self, share: Share, again: TakeAgain, run: Run, report: Report) -> RunResult:
         """One message for the whole bulk change, with the first batch: an early message is harmless."""
+        bulk_change_id = share.bulk_change.id
         queued: list[Retry] = []
 
         def queue(unit: Unit) -> None:
+            run.fence(unit)
             check = NextCheck(retry_number=0, delay_seconds=0, pending_since=unit.now(), stalled=0)
-            queued[:] = [queue_check(unit, self.queue_name, share.bulk_change.id, check, None)]
+            queued[:] = [queue_check(unit, self.queue_name, bulk_change_id, check, None)]
 
         taken = again.reopen(RowIds(share.failed), also=queue)
-        _tell_the_rest(share, taken, report)
-        rows = RowIds([*taken, *share.unknown])
-        if share.unknown and not queued:
+        self._tell_missing(share, taken, report)
+        if share.open:
             self.database.write(queue)
-        result = self._report_queued(share, rows, queued[0] if queued else None, run.run_id, report)
+        retry = queued[0] if queued else None
+        result = self._queued(share, RowIds([*taken, *share.open]), retry, run.run_id, report)
         self.database.write(lambda unit: unit.runs.finish(run.run_id, "done", result.counts, None))
         return result
 
-    def _report_queued(
+    def _queued(
         self, share: Share, rows: RowIds, retry: Retry | None, run_id: str, report: Report
     ) -> RunResult:
-        ...
+        for page in self._pages(share, rows):
+            report.devices([_as_queued(row, share) for row in page])
+        counts = {Outcome.DEFERRED: len(rows)} if len(rows) else {}
+        return RunResult(COMMAND, run_id, counts, bulk_change_id=share.bulk_change.id, retry=retry)
+
+    def _tell_missing(self, share: Share, taken: RowIds, report: Report) -> None:
+        """Rows that are no longer failed: somebody has settled or reopened them since they were chosen."""
+        if len(taken) == len(share.failed):
+            return
+        missing = RowIds(set(share.failed) - set(taken))
+        for page in self._pages(share, missing):
+            report.devices([_as_unchanged(row) for row in page])
+
+    def _pages(self, share: Share, rows: RowIds) -> Iterator[Sequence[DeviceChange]]:
+        bulk_change_id = share.bulk_change.id
+        for chunk in rows.chunks(_BATCH):
+            yield self.database.read(lambda unit, ids=chunk: unit.chosen_rows.among(bulk_change_id, ids))
+
+    def _hints(self, shares: Sequence[Share], request: RetryRequest) -> list[str]:
+        writes = [str(s.bulk_change.id) for s in shares if s.carrier is Carrier.POND]
+        if not (request.enqueue and writes) or self.life_checks_are_taken:
+            return []
+        named = ", ".join(writes[:20])
+        return [f"bulk change {named}: only a worker with queue.accept_writes takes a check of POND's"]
+
+
+def _as_queued(row: DeviceChange, share: Share) -> DeviceOutcome:
+    failure = failure_of(row.status_details, None)
+    return replace(
+        _as_unchanged(row),
+        outcome=Outcome.DEFERRED,
+        category=as_category(failure if row.id not in share.open else UNKNOWN),
+        detail="a check is queued",
+    )
+
+
+def _as_unchanged(row: DeviceChange) -> DeviceOutcome:
+    return DeviceOutcome(
+        row.iccid or "",
+        Outcome.UNCHANGED,
+        msisdn=row.msisdn,
+        detail="no longer failed",
+        device_change_id=row.id,
+    )

@@ -22,6 +22,7 @@ from pondctl.errors import (
 )
 from pondctl.models import Stop
 from pondctl.services._dispatch import Way
+from pondctl.services._embedded_queue import EmbeddedQueue
 from pondctl.services._hand import Hand
 from pondctl.services._handling import Handling
 from pondctl.services._post import BATCH, Post
@@ -95,7 +96,9 @@ class Worker:
         self._chores = chores
         self._watch = watch
         self._hand = Hand(queue, stop, options.visibility_seconds)
-        poll_seconds = 1 if options.once else options.poll_seconds
+        # Asked without waiting, SQS looks at a few of its servers only and may call a queue empty.
+        shortest = 0 if isinstance(queue, EmbeddedQueue) else 1
+        poll_seconds = shortest if options.once else options.poll_seconds
         self._post = Post(queue, self._hand, poll_seconds, options.visibility_seconds)
         self._busy = 0
         self._quick = 0

@@ -4,6 +4,7 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -20,10 +21,10 @@ from tests.clients.doubles import FreePace
 CALL_SECONDS = 1.0
 
 
-def ask(base_url: str, call_seconds: float = CALL_SECONDS) -> httpx.Response:
-    client = open_client(base_url, carrier="made-up", auth=None, connections=2)
-    stop = Stop()
-    sender = Sender(client, carrier="made-up", pace=FreePace(), stop=stop, call_seconds=call_seconds)
+def ask(base_url: str, find: Callable[..., object] = socket.getaddrinfo) -> httpx.Response:
+    transport = open_transport(httpx.URL(base_url), 2, find=find)  # type: ignore[arg-type]
+    client = open_client(base_url, carrier="made-up", auth=None, connections=2, transport=transport)
+    sender = Sender(client, carrier="made-up", pace=FreePace(), stop=Stop(), call_seconds=CALL_SECONDS)
     try:
         return sender.send("GET", "/x", endpoint="/x", read=lambda answer: answer, safe_to_repeat=True)
     finally:
@@ -70,51 +71,39 @@ def test_a_port_where_nobody_listens_is_temporary_trouble() -> None:
     assert caught.value.category is Category.NETWORK
 
 
-def test_a_host_name_that_takes_too_long_to_find_ends_within_the_deadline(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_host_name_that_takes_too_long_to_find_ends_within_the_deadline() -> None:
     over = threading.Event()
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait(30))
+
+    def find(*_: object, **__: object) -> list[object]:
+        over.wait(30)
+        return []
+
     began = time.monotonic()
-    try:
-        with pytest.raises(DeviceError, match="no connection in time"):
-            ask("http://made-up.invalid")
-        assert time.monotonic() - began <= CALL_SECONDS + 1
-    finally:
-        over.set()
+    with pytest.raises(DeviceError, match="no connection in time"):
+        ask("http://made-up.invalid", find)
+    over.set()
+
+    assert time.monotonic() - began <= CALL_SECONDS + 1
 
 
-def test_a_host_name_that_does_not_exist_is_temporary_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+@pytest.mark.parametrize("error", [socket.gaierror(-2, "Name or service not known"), UnicodeError("made-up")])
+def test_a_host_name_that_does_not_exist_is_temporary_trouble(error: Exception) -> None:
+    def find(*_: object, **__: object) -> None:
+        raise error
 
-    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    with pytest.raises(DeviceError, match="no connection") as caught:
+        ask("http://made-up.invalid", find)
 
-    with pytest.raises(DeviceError, match="Name or service not known"):
-        ask("http://made-up.invalid")
+    assert caught.value.temporary
 
 
-def test_the_next_address_of_a_host_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    family = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
+def test_the_next_address_of_a_host_is_tried() -> None:
     with servers.serving(servers.well) as port:
-        rows = [(*family, ("127.0.0.2", port)), (*family, ("127.0.0.1", port))]
-        monkeypatch.setattr(
-            socket, "getaddrinfo", lambda host, *_, **__: rows if host == "two.test" else numeric(host)
-        )
 
-        with pytest.raises(DeviceError):
-            ask(f"http://localhost.invalid:{port}")
-        assert connects(f"http://two.test:{port}")
+        def find(*_: object, **__: object) -> list[object]:
+            return [(0, 0, 0, "", (address, port)) for address in ("::1", "127.0.0.1")]
 
-
-def numeric(host: str) -> list[object]:
-    if not host[0].isdigit():
-        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-    return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, 0))]
-
-
-def connects(base_url: str) -> bool:
-    return ask(base_url).status_code == 200
+        assert ask(f"http://two.test:{port}", find).status_code == 200
 
 
 # --- TLS ----------------------------------------------------------------------------------------
@@ -197,8 +186,12 @@ def test_loopback_needs_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
         assert ask(f"http://127.0.0.1:{port}").status_code == 200
 
 
-def test_hosts_without_proxy_are_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+def test_a_host_that_needs_no_proxy_is_asked_directly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("no_proxy", "carrier.test")
 
-    open_transport(httpx.URL("https://carrier.test"), 1).close()
+    def find(host: str, port: int, **_: object) -> list[object]:
+        return [(0, 0, 0, "", ("127.0.0.1", port))]
+
+    with servers.serving(servers.well) as port:
+        assert ask(f"http://carrier.test:{port}", find).status_code == 200

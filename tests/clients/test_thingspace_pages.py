@@ -7,7 +7,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from pondctl.errors import Category, DeviceError, ListingError, PermissionDeniedError
+from pondctl.errors import ListingError, PermissionDeniedError
 from pondctl.models import Stop
 from tests.clients.doubles import ACCOUNT, ICCID, FakeThingSpace, api_error, listing, record, thingspace
 
@@ -144,14 +144,13 @@ def test_a_refused_account_ends_the_run() -> None:
         scan(scripted(api_error("REQUEST_FAILED.AccountNotFound")))
 
 
-def test_a_stop_is_no_complaint_about_the_listing() -> None:
-    stop = Stop()
+def test_a_stop_ends_the_listing_without_a_complaint_and_without_a_last_page() -> None:
+    stop, fake = Stop(), FakeThingSpace()
 
     def stop_now(request: httpx.Request) -> httpx.Response:
         stop.request("sigint")
         return listing(record(cursor=7), more=True)
 
-    with pytest.raises(DeviceError) as caught:
-        scan(stop_now, stop=stop)
+    fake.always = stop_now
 
-    assert caught.value.category is Category.CANCELLED
+    assert [page.last for page in thingspace(fake, stop=stop).iter_pages()] == [False]

@@ -25,6 +25,10 @@ def compile_for_sql_server(statement: sa.ClauseElement, values: Mapping[str, Any
     assert not _SQLITE_ONLY.search(text), text
     assert not re.search(r"GROUP BY[^)]*\?", text), f"grouped by an expression with a parameter: {text}"
     assert len(expanded.positional_parameters) <= _MOST_PARAMETERS, text
+    if isinstance(statement, sa.Insert):
+        # Else `select scope_identity()` is sent along, which FreeTDS fails on and a trigger falsifies.
+        numbered = statement.table._autoincrement_column is not None  # type: ignore[attr-defined]
+        assert compiled.inline or statement._returning or not numbered, text
     for name, parameter in compiled.binds.items():  # type: ignore[attr-defined]
         _check_type(name, parameter.type, text)
     return text

@@ -18,11 +18,9 @@ from pondctl.db.host_tables import build_host_tables
 from pondctl.db.migrate import upgrade_script
 from pondctl.db.own_tables import REVISIONS, VERSION_TABLE, OwnTables
 from pondctl.db.schema import init_database, upgrade, upgrade_sql
-from pondctl.db.urls import bundled_driver
 from pondctl.errors import ConfigurationError, UsageError
 from tests.db.sql_server_words import DIALECT
-
-needs_driver = pytest.mark.skipif(bundled_driver() is None, reason="mssql-python-odbc is not installed")
+from tests.db.test_urls import needs_driver
 
 
 def tables_of(path: Path) -> set[str]:

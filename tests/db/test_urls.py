@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import importlib
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,18 @@ from pondctl.db.engine import build_engine
 from pondctl.db.urls import read_url
 from pondctl.errors import ConfigurationError
 
-DRIVER = urls.bundled_driver()
-needs_driver = pytest.mark.skipif(DRIVER is None, reason="the wheel mssql-python-odbc is not installed")
+
+def _loads(module: str) -> bool:
+    try:
+        importlib.import_module(module)
+    except ImportError:
+        return False
+    return True
+
+
+DRIVER = urls.bundled_driver() if _loads("pyodbc") else None
+needs_driver = pytest.mark.skipif(DRIVER is None, reason="mssql-python-odbc or libodbc is not installed")
+needs_pyodbc = pytest.mark.skipif(not _loads("pyodbc"), reason="libodbc is not installed")
 
 
 @pytest.mark.parametrize(
@@ -79,6 +91,7 @@ def test_the_quirks_follow_the_driver(tmp_path: Path) -> None:
     assert "Encryption" not in freetds_address.url.query
 
 
+@needs_pyodbc
 def test_freetds_encrypts_on_the_way_to_another_host(tmp_path: Path) -> None:
     library = tmp_path / "libtdsodbc.so"
     library.touch()
@@ -88,6 +101,7 @@ def test_freetds_encrypts_on_the_way_to_another_host(tmp_path: Path) -> None:
     assert address.url.query["Encryption"] == "require"
 
 
+@needs_pyodbc
 def test_a_missing_driver_is_named_with_how_to_get_it() -> None:
     with pytest.raises(ConfigurationError, match="No Such Driver") as caught:
         Database.open("mssql+pyodbc://ann:hunter2@db.example/host?driver=No Such Driver")
@@ -96,10 +110,12 @@ def test_a_missing_driver_is_named_with_how_to_get_it() -> None:
     assert "hunter2" not in caught.value.message
 
 
+@needs_pyodbc
 def test_a_data_source_brings_its_own_driver() -> None:
     assert "driver" not in read_url("mssql+pyodbc://ann:hunter2@source").url.query
 
 
+@needs_pyodbc
 def test_a_whole_connection_string_is_left_as_it_is() -> None:
     address = read_url("mssql+pyodbc://?odbc_connect=DRIVER%3D%7BFreeTDS%7D%3BSERVER%3Ddb")
 
@@ -111,3 +127,14 @@ def test_a_state_url_equal_to_the_host_is_one_database(tmp_path: Path) -> None:
 
     assert Database.open(url, state_url=url).is_one
     assert not Database.open(url, state_url=f"sqlite:///{tmp_path}/b.db").is_one
+
+
+def test_a_pyodbc_that_does_not_load_is_told_with_the_package_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyodbc", None)
+
+    with pytest.raises(ConfigurationError, match="pyodbc cannot be loaded") as caught:
+        read_url("mssql://ann:hunter2@db.example/host")
+
+    assert "unixodbc" in (caught.value.hint or "")

@@ -1,0 +1,62 @@
+"""Mark devices that must never be terminated, and take the mark off."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Mapping, Sequence
+
+from pondctl.db.database import Database
+from pondctl.db.step_records import DeviceLock
+from pondctl.db.unit import Unit
+from pondctl.errors import UsageError
+
+
+def lock_devices(database: Database, iccids: Sequence[str], reason: str | None) -> list[Mapping[str, object]]:
+    """Lock each device; one that is locked already keeps its older reason."""
+    words = (reason or "").strip()
+    if not words:
+        raise UsageError("a lock needs a reason", hint='add --reason "why"')
+    who = _who()
+
+    def write(unit: Unit) -> list[Mapping[str, object]]:
+        added = {iccid: unit.locks.add(iccid, words, who) for iccid in dict.fromkeys(iccids)}
+        locks = unit.locks.find(added)
+        return [_line(locks[iccid], changed=new) for iccid, new in added.items()]
+
+    return database.write(write)
+
+
+def unlock_devices(
+    database: Database, iccids: Sequence[str], reason: str | None
+) -> list[Mapping[str, object]]:
+    """Take the locks off; a device that had none is no error."""
+    if not (reason or "").strip():
+        raise UsageError("taking a lock off needs a reason", hint='add --reason "why"')
+
+    def write(unit: Unit) -> list[Mapping[str, object]]:
+        distinct = list(dict.fromkeys(iccids))
+        locks = unit.locks.find(distinct)
+        return [
+            {"id": iccid, "changed": unit.locks.remove(iccid), **_about(locks.get(iccid))}
+            for iccid in distinct
+        ]
+
+    return database.write(write)
+
+
+def _line(lock: DeviceLock, *, changed: bool) -> Mapping[str, object]:
+    return {"id": lock.iccid, "changed": changed, **_about(lock)}
+
+
+def _about(lock: DeviceLock | None) -> Mapping[str, object]:
+    if lock is None:
+        return {"locked_by": None, "locked_at": None, "reason": None}
+    return {"locked_by": lock.locked_by, "locked_at": lock.locked_at, "reason": lock.reason}
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container without an entry for its user id
+        return f"uid {os.getuid()}"

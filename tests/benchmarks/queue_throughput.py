@@ -1,0 +1,160 @@
+"""Messages whose bulk change is settled: pondctl's worker against plain boto3, receive and delete.
+
+    python -m tests.benchmarks.queue_throughput [MESSAGES] [--server URL]
+
+Both sides take turns on one queue server in a process of its own; `--server` names another one, such as
+ministack's, which the times are then taken from the outside.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import boto3
+import sqlalchemy as sa
+
+from pondctl.db.database import Database
+from pondctl.db.schema import init_database
+from tests.sqs_server import AWS_ENVIRONMENT
+
+ROUNDS = 3
+BULK_CHANGES = 200
+ROWS = 10
+
+
+def seed_database(path: Path) -> str:
+    """A database of settled bulk changes."""
+    path.touch()
+    url = f"sqlite:///{path}"
+    database = Database.open(url)
+    init_database(database)
+    database.close()
+    date = "2026-11-20 08:00:00"
+    header = {"ServiceProviderId": 2, "ChangeRequestType": "StatusUpdate", "Status": "PROCESSED"}
+    row = {"Status": "PROCESSED", "MSISDN": "12015550123", "IsProcessed": True, "HasErrors": False}
+    common = {"CreatedBy": "x", "CreatedDate": date, "IsActive": True, "IsDeleted": False}
+    with sa.create_engine(url).begin() as connection:
+        for number in range(1, BULK_CHANGES + 1):
+            _insert(connection, "BulkChange", {"Id": number, **header, **common})
+            for device in range(ROWS):
+                iccid = f"8914800000{number:05}{device:04}"
+                _insert(
+                    connection, "M2M_DeviceChange", {"BulkChangeId": number, "ICCID": iccid, **row, **common}
+                )
+    return url
+
+
+def _insert(connection: sa.Connection, table: str, values: dict[str, Any]) -> None:
+    names = ", ".join(f'"{name}"' for name in values)
+    places = ", ".join(f":{name}" for name in values)
+    connection.execute(sa.text(f'INSERT INTO "{table}" ({names}) VALUES ({places})'), values)
+
+
+def fill(client: Any, name: str, messages: int) -> str:
+    """A queue full of flagged messages."""
+    url: str = client.create_queue(QueueName=name)["QueueUrl"]
+    for first in range(0, messages, 10):
+        entries = [_entry(number) for number in range(first, min(first + 10, messages))]
+        client.send_message_batch(QueueUrl=url, Entries=entries)
+    return url
+
+
+def _entry(number: int) -> dict[str, Any]:
+    attributes = {
+        "BulkChangeId": str(1 + number % BULK_CHANGES),
+        "RetryNumber": "1",
+        "IsRetryNewActivateThingSpaceDevice": "True",
+    }
+    typed = {name: {"DataType": "String", "StringValue": text} for name, text in attributes.items()}
+    return {"Id": str(number % 10), "MessageBody": "Not used", "MessageAttributes": typed}
+
+
+def plain_boto3(client: Any, url: str, messages: int) -> float:
+    """Receive and delete in batches of ten, nothing else; returns the seconds."""
+    began = time.monotonic()
+    done = 0
+    while done < messages:
+        answer = client.receive_message(
+            QueueUrl=url,
+            MaxNumberOfMessages=10,
+            WaitTimeSeconds=1,
+            MessageAttributeNames=["All"],
+            MessageSystemAttributeNames=["All"],
+        )
+        batch = answer["Messages"]
+        entries = [{"Id": str(n), "ReceiptHandle": m["ReceiptHandle"]} for n, m in enumerate(batch)]
+        client.delete_message_batch(QueueUrl=url, Entries=entries)
+        done += len(batch)
+    return time.monotonic() - began
+
+
+def pondctl_worker(url: str, database: str, messages: int, *, ours: bool) -> float:
+    """The program; the seconds from its first receive to its last delete."""
+    settings = {"PONDCTL_DATABASE__URL": database, "PONDCTL_QUEUE__URL": url}
+    began = time.monotonic()
+    command = [sys.executable, "-m", "pondctl", "worker", "--max-messages", str(messages), "-o", "json"]
+    done = subprocess.run(command, env=os.environ | settings, check=True, capture_output=True, text=True)
+    took = time.monotonic() - began
+    assert json.loads(done.stdout)["worked_off"] == messages, done.stdout
+    return seconds_at_server(url) if ours else took
+
+
+def seconds_at_server(url: str) -> float:
+    """What our own server has measured."""
+    request = urllib.request.Request(
+        url, json.dumps({"QueueUrl": url}).encode(), {"x-amz-target": "AmazonSQS.Seconds"}
+    )
+    with urllib.request.urlopen(request) as answer:
+        found = json.load(answer)
+    assert found["Left"] == 0, found
+    return float(found["Seconds"])
+
+
+def measure(server: str, messages: int, *, ours: bool) -> None:
+    """Take turns and print both rates and their ratio."""
+    client = boto3.client("sqs", endpoint_url=server, region_name="us-east-1")
+    rates: dict[str, list[float]] = {"boto3": [], "pondctl": []}
+    with tempfile.TemporaryDirectory() as folder:
+        database = seed_database(Path(folder) / "settled.db")
+        for number in range(ROUNDS):
+            plain = fill(client, f"plain-{number}", messages)
+            rates["boto3"].append(messages / plain_boto3(client, plain, messages))
+            work = fill(client, f"work-{number}", messages)
+            rates["pondctl"].append(messages / pondctl_worker(work, database, messages, ours=ours))
+    for name, values in rates.items():
+        print(f"{name:8} {statistics.median(values):8.0f} messages/s  {[round(v) for v in values]}")  # noqa: T201
+    ratio = statistics.median(rates["pondctl"]) / statistics.median(rates["boto3"])
+    print(f"ratio    {ratio:8.2f}")  # noqa: T201
+
+
+def main() -> None:
+    """Read the arguments, start a server where none is named, measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("messages", nargs="?", type=int, default=5000)
+    parser.add_argument("--server")
+    given = parser.parse_args()
+    os.environ.update(AWS_ENVIRONMENT)
+    if given.server:
+        measure(given.server, given.messages, ours=False)
+        return
+    command = [sys.executable, "-m", "tests.sqs_server"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            measure(process.stdout.readline().strip(), given.messages, ours=True)
+        finally:
+            process.kill()
+
+
+if __name__ == "__main__":
+    main()
