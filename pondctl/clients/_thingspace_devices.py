@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -45,14 +44,8 @@ def parse_device(record: object) -> Device | None:
     """Return the device of one record; None where the record does not name an ICCID."""
     if not isinstance(record, dict):
         return None
-    iccid = msisdn = mdn = None
-    for kind, value in _ids(record.get("deviceIds")):
-        if kind == "iccid":
-            iccid = iccid or normalize_iccid(value)
-        elif kind == "msisdn":
-            msisdn = msisdn or value
-        elif kind == "mdn":
-            mdn = mdn or value
+    ids = _ids(record.get("deviceIds"))
+    iccid = normalize_iccid(ids.get("iccid"))
     if iccid is None:
         return None
     state, account_name, address = _state(record), record.get("accountName"), record.get("ipAddress")
@@ -60,7 +53,7 @@ def parse_device(record: object) -> Device | None:
         iccid,
         normalize_state(state),
         state,
-        _number(msisdn, mdn),
+        _number(ids.get("msisdn"), ids.get("mdn")),
         account_name if isinstance(account_name, str) else None,
         address if isinstance(address, str) else None,
     )
@@ -113,16 +106,15 @@ def cursor_of(record: object) -> int | None:
     return None
 
 
-def _ids(entries: object) -> Iterator[tuple[str, str]]:
+def _ids(entries: object) -> dict[str, str]:
+    found: dict[str, str] = {}
     for entry in entries if isinstance(entries, list) else ():
-        if isinstance(entry, dict):
-            kind = entry.get("kind")
-            if (
-                isinstance(kind, str)
-                and (kind := kind.lower()) in _KINDS
-                and (text := _text(entry.get("id")))
-            ):
-                yield kind, text
+        kind = entry.get("kind") if isinstance(entry, dict) else None
+        if isinstance(kind, str) and (kind := kind.lower()) in _KINDS and kind not in found:
+            text = _text(entry.get("id"))
+            if text:
+                found[kind] = text
+    return found
 
 
 def _state(record: dict[str, object]) -> str:

@@ -53,6 +53,12 @@ class ChosenRows:
             query = query.where(self._changed() >= since)
         return read_rows(self._connection, query.order_by(row["Id"]).limit(limit))
 
+    def among(self, bulk_change_id: int, ids: Sequence[int]) -> list[DeviceChange]:
+        """Those that are not deleted, whatever they say."""
+        row = self._row
+        query = self._among(bulk_change_id, ids).where(row.alive())
+        return read_rows(self._connection, query.order_by(row["Id"]))
+
     def failed_among(self, bulk_change_id: int, ids: Sequence[int]) -> list[DeviceChange]:
         """Those that are settled with an error."""
         row = self._row

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -25,9 +26,9 @@ class Claims:
 
     def __init__(self, connection: sa.Connection, tables: OwnTables) -> None:
         self._connection = connection
+        self._tables = tables
         self._step = tables.step
         self._run = tables.run
-        self._lock = tables.device_lock
 
     def claim(self, claims: Sequence[NewClaim]) -> set[str]:
         """Claim each device that is free and not locked against it; returns the claims that are held now.
@@ -36,7 +37,7 @@ class Claims:
         """
         if not claims:
             return set()
-        execute_many(self._connection, self._insert(), [_row(claim) for claim in claims])
+        execute_many(self._connection, _insert(self._tables), [_row(claim) for claim in claims])
         wanted = [claim.claim for claim in claims]
         run_id = claims[0].key.run_id
         return {claim for claim, holder in self.holders(wanted).items() if holder == run_id}
@@ -52,20 +53,7 @@ class Claims:
 
     def give_back(self, ends: Sequence[ClaimEnd]) -> None:
         """Close claims of this run; one that was taken over meanwhile is left alone."""
-        t = self._step.c
-        update = (
-            sa.update(self._step)
-            .where(t.claim == sa.bindparam("held"), t.run_id == sa.bindparam("holder"))
-            .values(
-                claim=sa.bindparam("own_name"),
-                state=sa.bindparam("ended"),
-                answer=sa.bindparam("shown"),
-                detail=sa.bindparam("words"),
-                category=sa.bindparam("reason"),
-                closed_at=utcnow(),
-            )
-        )
-        execute_many(self._connection, update, [_end_row(end) for end in ends])
+        execute_many(self._connection, _give_back(self._tables), [_end_row(end) for end in ends])
 
     def take_over(self, run: RunRecord) -> bool:
         """End a run that is dead and close its claims. False where it has given a sign of life since."""
@@ -103,24 +91,6 @@ class Claims:
             found.update(self._connection.execute(query).scalars())
         return found
 
-    def _insert(self) -> sa.Insert:
-        """One statement claims and checks: no lock can be set, and no other claim won, in between."""
-        other, lock = self._step.alias(), self._lock.c
-        values: dict[str, sa.ColumnElement[Any]] = {
-            name: sa.bindparam(f"new_{name}", type_=self._step.c[name].type) for name in _ROW
-        }
-        values["opened_at"] = utcnow()
-        locked = sa.exists().where(
-            lock.iccid == sa.bindparam("locked_iccid", type_=lock.iccid.type),
-            sa.bindparam("refuse_locked", type_=sa.Integer()) == 1,
-        )
-        taken = sa.exists().where(other.c.claim == sa.bindparam("taken", type_=other.c.claim.type))
-        return (
-            sa.insert(self._step)
-            .inline()
-            .from_select(list(values), sa.select(*values.values()).where(~taken, ~locked))
-        )
-
 
 _ROW: Final = (
     "claim",
@@ -136,6 +106,41 @@ _ROW: Final = (
     "intent",
     "state",
 )
+
+
+# Statements that every turn of a run needs are built once for each database.
+@lru_cache(maxsize=8)
+def _insert(tables: OwnTables) -> sa.Insert:
+    """One statement claims and checks: no lock can be set, and no other claim won, in between."""
+    step, other, lock = tables.step, tables.step.alias(), tables.device_lock.c
+    values: dict[str, sa.ColumnElement[Any]] = {
+        name: sa.bindparam(f"new_{name}", type_=step.c[name].type) for name in _ROW
+    }
+    values["opened_at"] = utcnow()
+    locked = sa.exists().where(
+        lock.iccid == sa.bindparam("locked_iccid", type_=lock.iccid.type),
+        sa.bindparam("refuse_locked", type_=sa.Integer()) == 1,
+    )
+    taken = sa.exists().where(other.c.claim == sa.bindparam("taken", type_=other.c.claim.type))
+    free = sa.select(*values.values()).where(~taken, ~locked)
+    return sa.insert(step).inline().from_select(list(values), free)
+
+
+@lru_cache(maxsize=8)
+def _give_back(tables: OwnTables) -> sa.Update:
+    t = tables.step.c
+    return (
+        sa.update(tables.step)
+        .where(t.claim == sa.bindparam("held"), t.run_id == sa.bindparam("holder"))
+        .values(
+            claim=sa.bindparam("own_name"),
+            state=sa.bindparam("ended"),
+            answer=sa.bindparam("shown"),
+            detail=sa.bindparam("words"),
+            category=sa.bindparam("reason"),
+            closed_at=utcnow(),
+        )
+    )
 
 
 def _row(new: NewClaim) -> dict[str, Any]:

@@ -20,13 +20,13 @@ from pondctl.models import Stop
 _MICRO: Final = 1_000_000
 # Slots lie a little wider than the rate allows: 40 ms of jitter on the way then still fit into a second.
 _SLACK: Final = 1.04
-# A quarter of that is for waking late here; a thread that wakes later gives its slot up.
-_LATE_SECONDS: Final = 0.01
+# A part of that is for waking late here; a thread that wakes later gives its slot up.
+_LATE_SECONDS: Final = 0.015
 # Nobody reserves further ahead, so that a throttled carrier is heard by all within a second.
 _HORIZON: Final = 1.0
-# At once for all who wait, or for the next tenth of a second: many calls cost few transactions.
+# At once for all who wait, or for the next fifth of a second: many calls cost few transactions.
 _BLOCK_SECONDS: Final = 0.25
-_AHEAD_SECONDS: Final = 0.1
+_AHEAD_SECONDS: Final = 0.2
 _SLOWEST: Final = 1 / 16
 _REGAINED_PER_SECOND: Final = 0.05
 _SAME_EVENT: Final = 1.0
@@ -62,7 +62,7 @@ class DatabasePace:
         self._block = max(1, int(_BLOCK_SECONDS / self._interval))
         self._counting = threading.Lock()
         self._reserving = threading.Lock()
-        self._waiting = self._given = 0
+        self._waiting = self._used = 0
         self._reserved_at = time.monotonic()
         self._slots: deque[float] = deque()
         self._event = 0
@@ -80,6 +80,7 @@ class DatabasePace:
                 self._stop.wait(max(0.0, slot - time.monotonic()))
                 # Throttled meanwhile: slots given out before are void.
                 if event == self._event and time.monotonic() - slot <= _LATE_SECONDS:
+                    self._used += 1
                     return
         finally:
             with self._counting:
@@ -97,7 +98,6 @@ class DatabasePace:
         with self._reserving:
             while not self._stop.is_set():
                 if self._slots:
-                    self._given += 1
                     return self._slots.popleft()
                 wanted = self._wanted()
                 reserved = self._database.write(lambda unit, wanted=wanted: self._reserve(unit, wanted))  # type: ignore[misc]
@@ -109,11 +109,14 @@ class DatabasePace:
         return None
 
     def _wanted(self) -> int:
-        """How many slots to take: as many threads wait, or as many calls as were made of late."""
+        """How many slots to take: as many as threads wait, or as were used of late.
+
+        Not more: a slot that nobody is free for is lost to everyone.
+        """
         now = time.monotonic()
-        of_late = self._given / max(now - self._reserved_at, _AHEAD_SECONDS) * _AHEAD_SECONDS
-        self._given, self._reserved_at = 0, now
-        return min(max(self._waiting, math.ceil(of_late)), self._block)
+        of_late = self._used / max(now - self._reserved_at, _AHEAD_SECONDS) * _AHEAD_SECONDS
+        self._used, self._reserved_at = 0, now
+        return min(max(self._waiting, int(of_late)), self._block)
 
     def _reserve(self, unit: Unit, wanted: int) -> _Slots:
         while True:

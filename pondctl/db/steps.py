@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -32,6 +33,7 @@ class Steps:
 
     def __init__(self, connection: sa.Connection, tables: OwnTables) -> None:
         self._connection = connection
+        self._tables = tables
         self._step = tables.step
         self._run = tables.run
 
@@ -41,22 +43,7 @@ class Steps:
 
     def close(self, ends: Sequence[WriteEnd]) -> None:
         """Record what became of writes. One that is resolved already keeps what it says."""
-        t = self._step.c
-        state = sa.bindparam("new_state", type_=t.state.type)
-        is_unknown = state == str(StepState.UNKNOWN)
-        update = (
-            sa.update(self._step)
-            .where(t.claim == sa.bindparam("named"), _is_unresolved(t.state))
-            .values(
-                state=state,
-                answer=sa.bindparam("said"),
-                detail=sa.bindparam("words"),
-                category=sa.bindparam("reason"),
-                cut_at=sa.case((is_unknown, sa.func.coalesce(t.cut_at, utcnow())), else_=t.cut_at),
-                closed_at=sa.case((is_unknown, sa.null()), else_=utcnow()),
-            )
-        )
-        execute_many(self._connection, update, [_end_row(end) for end in ends])
+        execute_many(self._connection, _close(self._tables), [_end_row(end) for end in ends])
 
     def mark_cut(self, run_id: str, iccids: Collection[str]) -> None:
         """Make unknown what earlier runs left open on devices that this run has claimed.
@@ -134,20 +121,8 @@ class Steps:
 
     def _insert_missing(self, rows: Sequence[dict[str, Any]]) -> None:
         """A unit that is redone after its commit was not heard of finds its rows there."""
-        if not rows:
-            return
-        other = self._step.alias()
-        values: dict[str, sa.ColumnElement[Any]] = {
-            name: sa.bindparam(f"new_{name}", type_=self._step.c[name].type) for name in _ROW
-        }
-        values |= {"opened_at": utcnow(), "sent_at": utcnow()}
-        there = sa.exists().where(other.c.claim == sa.bindparam("new_claim", type_=other.c.claim.type))
-        insert = (
-            sa.insert(self._step)
-            .inline()
-            .from_select(list(values), sa.select(*values.values()).where(~there))
-        )
-        execute_many(self._connection, insert, rows)
+        if rows:
+            execute_many(self._connection, _insert(self._tables), rows)
 
     def _select(self) -> sa.Select[Any]:
         t = self._step.c
@@ -180,6 +155,38 @@ _ROW: Final = (
     "intent",
     "state",
 )
+
+
+# Statements that every turn of a run needs are built once for each database.
+@lru_cache(maxsize=8)
+def _insert(tables: OwnTables) -> sa.Insert:
+    step, other = tables.step, tables.step.alias()
+    values: dict[str, sa.ColumnElement[Any]] = {
+        name: sa.bindparam(f"new_{name}", type_=step.c[name].type) for name in _ROW
+    }
+    values |= {"opened_at": utcnow(), "sent_at": utcnow()}
+    there = sa.exists().where(other.c.claim == sa.bindparam("new_claim", type_=other.c.claim.type))
+    missing = sa.select(*values.values()).where(~there)
+    return sa.insert(step).inline().from_select(list(values), missing)
+
+
+@lru_cache(maxsize=8)
+def _close(tables: OwnTables) -> sa.Update:
+    t = tables.step.c
+    state = sa.bindparam("new_state", type_=t.state.type)
+    is_unknown = state == str(StepState.UNKNOWN)
+    return (
+        sa.update(tables.step)
+        .where(t.claim == sa.bindparam("named"), _is_unresolved(t.state))
+        .values(
+            state=state,
+            answer=sa.bindparam("said"),
+            detail=sa.bindparam("words"),
+            category=sa.bindparam("reason"),
+            cut_at=sa.case((is_unknown, sa.func.coalesce(t.cut_at, utcnow())), else_=t.cut_at),
+            closed_at=sa.case((is_unknown, sa.null()), else_=utcnow()),
+        )
+    )
 
 
 def _intent_row(write: NewWrite) -> dict[str, Any]:

@@ -101,7 +101,10 @@ class Engine:
         return idle and (self._fed or self._halted)
 
     def _next_works(self, works: Iterator[Work]) -> list[Work]:
+        """As many as there is room for; not one by one, as each claim costs statements."""
         room = min(self._workers, _BUSY_PER_WORKER * self._workers - self._busy)
+        if self._busy > self._workers and room < self._workers // 2:
+            return []
         allowed = self._brake.room()
         room = room if allowed is None else min(room, allowed)
         if self._halted or self._fed or len(self._waiting) >= _MOST_WAITING or room <= 0:

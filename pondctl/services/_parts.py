@@ -39,6 +39,7 @@ class Part:
     run_id: str
     counts: Mapping[Outcome, int]
     retry: Retry | None
+    hints: tuple[str, ...]
     trouble: PondctlError | None
 
     def as_mapping(self) -> dict[str, object]:
@@ -120,7 +121,7 @@ class Parts:
             self._not_begun.append(bulk_change_id)
             return
         run_id = f"{frame.run_id}.{len(self._parts) + 1}" if frame.several else frame.run_id
-        listener = _PartReport(self._report)
+        listener = _PartReport(self._report, self._open)
         result, trouble = None, None
         try:
             result = self._claim_and_do(bulk_change_id, run_id, listener, job)
@@ -128,13 +129,13 @@ class Parts:
             trouble = error
             self._remember(error, carrier)
         self._counts.update(listener.counts)
-        retry = result.retry if result else None
-        self._parts.append(Part(bulk_change_id, run_id, listener.counts, retry, trouble))
+        retry, hints = (result.retry, result.hints) if result else (None, ())
+        self._parts.append(Part(bulk_change_id, run_id, listener.counts, retry, hints, trouble))
 
     def finish(self, hints: Sequence[str] = ()) -> RunResult:
-        """Tell the whole, then raise the worst trouble; nothing begun at all: the first one."""
+        """Tell the whole, then raise the worst trouble; that alone where nothing was begun."""
         frame = self._frame
-        troubles = [part.trouble for part in self._parts if part.trouble is not None]
+        troubles = sorted((part.trouble for part in self._parts if part.trouble is not None), key=_gravity)
         if troubles and not self._opened:
             raise troubles[0]
         self._open()
@@ -153,14 +154,13 @@ class Parts:
         if not worst and frame.has_own_run:
             frame.database.write(lambda unit: unit.runs.finish(frame.run_id, "done", self._counts, None))
         if worst:
-            raise min(worst, key=lambda error: PRECEDENCE.index(error.exit_code))
+            raise worst[0]
         raise_if_stopped(frame.stop, f"run the same pondctl {frame.command} again")
         return result
 
     def _claim_and_do(self, bulk_change_id: int, run_id: str, listener: _PartReport, job: Job) -> RunResult:
         frame = self._frame
         if frame.dry_run:
-            self._open()
             return job(None, listener)
         with (
             sent_afterwards(frame.outbox, bulk_change_id),
@@ -174,7 +174,6 @@ class Parts:
                 arguments={**frame.arguments, "bulk_change_id": bulk_change_id},
             ) as run,
         ):
-            self._open()
             return job(run, listener)
 
     def _open(self) -> None:
@@ -193,22 +192,33 @@ class Parts:
             self._over = True
 
     def _hints(self) -> list[str]:
-        said = [f"bulk change {p.bulk_change_id}: {p.trouble.message}" for p in self._parts if p.trouble]
+        said: list[str] = []
+        for part in self._parts:
+            told = [*part.hints, *([part.trouble.message] if part.trouble else [])]
+            said += [
+                f"bulk change {part.bulk_change_id}: {text}" if self._frame.several else text for text in told
+            ]
         if self._not_begun:
             ids = ", ".join(map(str, self._not_begun[:20])) + (", …" if len(self._not_begun) > 20 else "")  # noqa: PLR2004
             said.append(f"not begun: bulk change {ids}; run the same command again")
         return said
 
 
-class _PartReport:
-    """Passes devices and progress on; head and ending are those of the whole."""
+def _gravity(error: PondctlError) -> int:
+    """What stands first in the table of exit codes is the truth to tell."""
+    return PRECEDENCE.index(error.exit_code) if error.exit_code in PRECEDENCE else len(PRECEDENCE)
 
-    def __init__(self, report: Report) -> None:
+
+class _PartReport:
+    """Passes devices and progress on; head and ending are those of the whole. `begin`: a part has begun."""
+
+    def __init__(self, report: Report, begin: Callable[[], None]) -> None:
         self._report = report
+        self._begin = begin
         self.counts: Counter[Outcome] = Counter()
 
     def run(self, run_id: str, *, bulk_change_id: int | None, dry_run: bool, total: int | None) -> None:
-        """Said already."""
+        self._begin()
 
     def phase(self, text: str, total: int | None) -> None:
         self._report.phase(text, total)
@@ -217,6 +227,7 @@ class _PartReport:
         self._report.advance(steps)
 
     def devices(self, outcomes: Sequence[DeviceOutcome]) -> None:
+        self._begin()
         self.counts.update(outcome.outcome for outcome in outcomes)
         self._report.devices(outcomes)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Final
@@ -44,14 +45,17 @@ class Post:
         """Whether nothing is under way or waits to be looked at."""
         return not (self.polls or self._others or self.chores_run or self._received)
 
-    def run_events(self, seconds: float) -> None:
-        """Wait for an event, and run all there are."""
+    def run_events(self, seconds: float) -> bool:
+        """Wait for an event, and run all there are; False where none came."""
         try:
-            self._events.get(timeout=seconds)()
+            event = self._events.get(timeout=seconds)
+        except Empty:
+            return False
+        event()
+        with suppress(Empty):
             while True:
                 self._events.get_nowait()()
-        except Empty:
-            return
+        return True
 
     def tell(self, event: Event) -> None:
         """Let `run_events` run this."""

@@ -22,14 +22,22 @@ _AGAIN: Final = "run the same pondctl retry-failed again"
 
 
 @dataclass(frozen=True, slots=True)
+class RetryRequest:
+    """What one `retry-failed` is asked to do with its scope."""
+
+    enqueue: bool = False
+    workers: int = 8
+    dry_run: bool = False
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Ways:
     """Builds what is needed when it is needed: a profile may know one carrier alone."""
 
+    request: RetryRequest
     sync_bulk: Callable[[], SyncBulk]
     life_cycle: Callable[[], LifeCycle]
-    workers: int
-    reason: str | None
-    dry_run: bool
 
     def check(self, scope: FailedScope) -> None:
         """Raise what forbids any part of the scope, before anything is begun."""
@@ -42,8 +50,9 @@ class Ways:
     def go(self, share: Share, rows: RowIds, run: Run | None, report: Report) -> RunResult:
         """Try the rows again within a run that holds the bulk change; None: only look."""
         if share.carrier is Carrier.THINGSPACE:
-            request = SyncRequest(share.bulk_change.id, workers=self.workers, dry_run=self.dry_run, only=rows)
-            return self.sync_bulk().run(request, report, within=run)
+            asked = self.request
+            sync = SyncRequest(share.bulk_change.id, workers=asked.workers, dry_run=asked.dry_run, only=rows)
+            return self.sync_bulk().run(sync, report, within=run)
         return self._live(share, rows, run, report)
 
     def _check_life_cycle(self, share: Share, terminations: int) -> None:
@@ -52,16 +61,17 @@ class Ways:
         scope = self._scope(life_cycle, share, rows, as_if_open=True)
         check_start(self._request(share), life_cycle.limits, scope)
         most = life_cycle.limits.max_terminations
-        if terminations > most and not self.dry_run:
+        if terminations > most and not self.request.dry_run:
             raise UsageError(
-                f"{terminations:,} terminations are more than limits.max_terminations_per_run ({most:,}) allows",
+                f"{terminations:,} terminations are more than limits.max_terminations_per_run "
+                f"({most:,}) allows",
                 hint="nothing was started; --limit takes fewer",
             )
 
     def _live(self, share: Share, rows: RowIds, run: Run | None, report: Report) -> RunResult:
         life_cycle = self.life_cycle()
         request = self._request(share)
-        scope = self._scope(life_cycle, share, rows, as_if_open=self.dry_run)
+        scope = self._scope(life_cycle, share, rows, as_if_open=self.request.dry_run)
         try:
             result = life_cycle.run(request, scope, report, within=run)
         except PondctlError as error:
@@ -75,15 +85,15 @@ class Ways:
             hints.append(
                 f"deferred: `pondctl {share.operation} --bulk-change {share.bulk_change.id}` goes on"
             )
-        return replace(result, hints=() if self.dry_run else tuple(hints))
+        return replace(result, hints=() if self.request.dry_run else tuple(hints))
 
     def _request(self, share: Share) -> LifeRequest:
         return LifeRequest(
             share.operation,
             bulk_change_id=share.bulk_change.id,
-            reason=self.reason,
-            workers=self.workers,
-            dry_run=self.dry_run,
+            reason=self.request.reason,
+            workers=self.request.workers,
+            dry_run=self.request.dry_run,
         )
 
     def _scope(self, life_cycle: LifeCycle, share: Share, rows: RowIds, *, as_if_open: bool) -> ChosenScope:

@@ -1,4 +1,4 @@
-"""Take failed rows of a bulk change up again: in batches, each one transaction with its log and its header."""
+"""Take failed rows of a bulk change up again, in batches: rows, header and log in one transaction."""
 
 from __future__ import annotations
 

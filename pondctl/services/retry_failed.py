@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -10,13 +10,13 @@ from pondctl.db.database import Database
 from pondctl.db.unit import Unit
 from pondctl.models import Carrier, DeviceChange, DeviceOutcome, Outcome, Retry, RunResult, Stop
 from pondctl.services._failed_scope import FailedScope, Share
-from pondctl.services._failures import UNKNOWN, as_category, failure_of
+from pondctl.services._failures import as_category, failure_of
 from pondctl.services._next_check import NextCheck
 from pondctl.services._outbox import Outbox
 from pondctl.services._parts import Frame, Parts, all_parts
 from pondctl.services._queueing import queue_check
 from pondctl.services._report import Report
-from pondctl.services._retry_ways import Ways
+from pondctl.services._retry_ways import RetryRequest, Ways
 from pondctl.services._row_ids import RowIds
 from pondctl.services._run import Actor, Run, new_run_id
 from pondctl.services._take_again import COMMAND, TakeAgain
@@ -24,16 +24,6 @@ from pondctl.services._take_again import COMMAND, TakeAgain
 # More devices than this are confirmed.
 CONFIRMED_ABOVE: Final = 10
 _BATCH: Final = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class RetryRequest:
-    """What one `retry-failed` is asked to do with its scope."""
-
-    enqueue: bool = False
-    workers: int = 8
-    dry_run: bool = False
-    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +38,18 @@ class RetryFailed:
     outbox: Outbox | None = None
     life_checks_are_taken: bool = False
 
-    def run(self, scope: FailedScope, request: RetryRequest, report: Report) -> RunResult:
+    @property
+    def request(self) -> RetryRequest:
+        """What is asked for."""
+        return self.ways.request
+
+    def run(self, scope: FailedScope, report: Report) -> RunResult:
         """Work on one bulk change after the other.
 
         Raises what forbids any of it before anything is begun, `BusyError` where nothing could be begun,
         and else the worst trouble at the end, when all that could be done is saved.
         """
+        request = self.request
         if not request.enqueue:
             self.ways.check(scope)
         shares = [scope.shares[bulk_change_id] for bulk_change_id in sorted(scope.shares)]
@@ -72,18 +68,18 @@ class RetryFailed:
         )
         with all_parts(frame, report) as parts:
             for share in shares:
-                self._work(share, scope, request, parts)
-            return parts.finish(self._hints(shares, request))
+                self._work(share, scope, parts)
+            return parts.finish(self._hints(shares))
 
-    def _work(self, share: Share, scope: FailedScope, request: RetryRequest, parts: Parts) -> None:
+    def _work(self, share: Share, scope: FailedScope, parts: Parts) -> None:
         bulk_change_id = share.bulk_change.id
 
         def job(run: Run | None, report: Report) -> RunResult:
             if run is None:
-                return self._show(share, request, report)
-            again = TakeAgain(self.database, run, bulk_change_id, request.reason)
+                return self._show(share, report)
+            again = TakeAgain(self.database, run, bulk_change_id, self.request.reason)
             again.refuse_what_was_taken(scope.at)
-            if request.enqueue:
+            if self.request.enqueue:
                 return self._enqueue(share, again, run, report)
             taken = again.reopen(RowIds(share.failed))
             self._tell_missing(share, taken, report)
@@ -91,10 +87,10 @@ class RetryFailed:
 
         parts.work(bulk_change_id, share.carrier, job)
 
-    def _show(self, share: Share, request: RetryRequest, report: Report) -> RunResult:
+    def _show(self, share: Share, report: Report) -> RunResult:
         """A dry run asks the carrier what the rows would come to; of a queued check nobody can know."""
         rows = RowIds([*share.failed, *share.open])
-        if not request.enqueue:
+        if not self.request.enqueue:
             return self.ways.go(share, rows, None, report)
         return self._queued(share, rows, Retry(0, 0), "", report)
 
@@ -121,7 +117,7 @@ class RetryFailed:
         self, share: Share, rows: RowIds, retry: Retry | None, run_id: str, report: Report
     ) -> RunResult:
         for page in self._pages(share, rows):
-            report.devices([_as_queued(row, share) for row in page])
+            report.devices([_as_queued(row) for row in page])
         counts = {Outcome.DEFERRED: len(rows)} if len(rows) else {}
         return RunResult(COMMAND, run_id, counts, bulk_change_id=share.bulk_change.id, retry=retry)
 
@@ -136,22 +132,25 @@ class RetryFailed:
     def _pages(self, share: Share, rows: RowIds) -> Iterator[Sequence[DeviceChange]]:
         bulk_change_id = share.bulk_change.id
         for chunk in rows.chunks(_BATCH):
-            yield self.database.read(lambda unit, ids=chunk: unit.chosen_rows.among(bulk_change_id, ids))
+            yield self.database.read(_reading(bulk_change_id, chunk))
 
-    def _hints(self, shares: Sequence[Share], request: RetryRequest) -> list[str]:
+    def _hints(self, shares: Sequence[Share]) -> list[str]:
         writes = [str(s.bulk_change.id) for s in shares if s.carrier is Carrier.POND]
-        if not (request.enqueue and writes) or self.life_checks_are_taken:
+        if not (self.request.enqueue and writes) or self.life_checks_are_taken:
             return []
         named = ", ".join(writes[:20])
         return [f"bulk change {named}: only a worker with queue.accept_writes takes a check of POND's"]
 
 
-def _as_queued(row: DeviceChange, share: Share) -> DeviceOutcome:
-    failure = failure_of(row.status_details, None)
+def _reading(bulk_change_id: int, ids: list[int]) -> Callable[[Unit], list[DeviceChange]]:
+    return lambda unit: unit.chosen_rows.among(bulk_change_id, ids)
+
+
+def _as_queued(row: DeviceChange) -> DeviceOutcome:
     return replace(
         _as_unchanged(row),
         outcome=Outcome.DEFERRED,
-        category=as_category(failure if row.id not in share.open else UNKNOWN),
+        category=as_category(failure_of(row.status_details, None)),
         detail="a check is queued",
     )
 

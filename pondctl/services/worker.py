@@ -31,6 +31,9 @@ from pondctl.services._tasks import Handled, Task
 # So many batches in a row without a run: what is in the queue is worked off as fast as it comes.
 _QUICK_AFTER: Final = 3
 _QUICK_POLLS: Final = 4
+# Then several batches are looked at together: one question to the database for all of them.
+_TOGETHER: Final = 50
+_GATHER_SECONDS: Final = 0.005
 _TURN_SECONDS: Final = 0.25
 _CHORES_EVERY_SECONDS: Final = 1.0
 _LONGEST_PAUSE: Final = 30.0
@@ -145,6 +148,11 @@ class Worker:
         self._start_chores()
         self._post.run_events(_TURN_SECONDS)
         batch = self._post.take_received()
+        while batch and self._quick >= _QUICK_AFTER and len(batch) < _TOGETHER:
+            self._ask()
+            if not self._post.run_events(_GATHER_SECONDS):
+                break
+            batch += self._post.take_received()
         if batch:
             self._sort(batch, pool)
         self._watch(self.tally, len(self._hand))
