@@ -208,7 +208,7 @@ _STATUS_WORDS = {
 
 
 class Stop(threading.Event):
-    """Set once when the run must start nothing new; `why` is `sigint`, `sigterm`, `lease_lost`, `cancelled`, …"""
+    """Set once when the run must start nothing new; `why` says so in a word: `sigint`, `sigterm`, `lost`."""
 
     why: str | None = None
 
@@ -235,8 +235,8 @@ def luhn_holds(digits: str) -> bool:
     """Whether the last digit is the Luhn check digit; a failure is worth a warning, no refusal."""
     total = 0
     for place, char in enumerate(reversed(digits)):
-        value = int(char) * (1 + place % 2)
-        total += value - 9 if value > 9 else value
+        tens, ones = divmod(int(char) * (1 + place % 2), 10)
+        total += tens + ones
     return total % 10 == 0
 
 

@@ -44,5 +44,5 @@ def test_every_file_of_the_walk_exists() -> None:
     assert [
         name
         for name in named
-        if name != "commands/x.py" and name != "services/x.py" and not (package / name).exists()
+        if name not in {"commands/x.py", "services/x.py"} and not (package / name).exists()
     ] == []

@@ -63,16 +63,21 @@ class Envelope(BaseModel):
         return line[:1] + line[1:][-_KEPT_ANCESTORS:]
 
 
+_NOTHING: Final = Envelope()
+
+
 def parse_envelope(body: str) -> Envelope:
     """Read our part of a body; any other text means an empty envelope, a broken one `MessageError`."""
+    if '"pondctl"' not in body:
+        return _NOTHING
     try:
         document = from_json(body, allow_inf_nan=False)
     except (ValueError, TypeError):
-        if body.lstrip().startswith("{") and '"pondctl"' in body:
+        if body.lstrip().startswith("{"):
             raise MessageError("body", "holds an envelope that cannot be read") from None
-        return Envelope()
+        return _NOTHING
     if not isinstance(document, dict) or "pondctl" not in document:
-        return Envelope()
+        return _NOTHING
     envelope = validated(Envelope, document["pondctl"], "body.pondctl.")
     check_attributes(envelope.attributes, "body.pondctl.attributes")
     try:

@@ -122,6 +122,8 @@ def _known(flat: Mapping[str, str]) -> dict[str, str]:
 
 def _check_carried(flat: Mapping[str, str], known: Mapping[str, str], left_over: Mapping[str, str]) -> None:
     """Refuse what would leave no room for the next check: it must not fail after the work is done."""
+    if not left_over and len(known) == len(flat):
+        return
     if any(_wire_name(label) for label in left_over):
         raise MessageError("body.pondctl.attributes", "hold a name that belongs among the attributes")
     names = [split_label(label)[0] for label in (*flat, *left_over)]

@@ -70,6 +70,7 @@ class DatabasePace:
 
     def wait(self) -> None:
         """Return when one more call is allowed, or at once when the run is to stop."""
+        granted = False
         with self._counting:
             self._waiting += 1
         try:
@@ -80,11 +81,12 @@ class DatabasePace:
                 self._stop.wait(max(0.0, slot - time.monotonic()))
                 # Throttled meanwhile: slots given out before are void.
                 if event == self._event and time.monotonic() - slot <= _LATE_SECONDS:
-                    self._used += 1
+                    granted = True
                     return
         finally:
             with self._counting:
                 self._waiting -= 1
+                self._used += granted
 
     def throttled(self, retry_after: float | None) -> None:
         """Hold all calls as long as the carrier asks, and halve the rate."""

@@ -164,7 +164,9 @@ def _insert(tables: OwnTables) -> sa.Insert:
     values: dict[str, sa.ColumnElement[Any]] = {
         name: sa.bindparam(f"new_{name}", type_=step.c[name].type) for name in _ROW
     }
-    values |= {"opened_at": utcnow(), "sent_at": utcnow()}
+    ended = values["state"] == str(StepState.DONE)
+    closed = sa.case((ended, utcnow()), else_=sa.null())
+    values |= {"opened_at": utcnow(), "sent_at": utcnow(), "closed_at": closed}
     there = sa.exists().where(other.c.claim == sa.bindparam("new_claim", type_=other.c.claim.type))
     missing = sa.select(*values.values()).where(~there)
     return sa.insert(step).inline().from_select(list(values), missing)

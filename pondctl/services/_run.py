@@ -49,7 +49,7 @@ def new_run_id() -> str:
 
 
 class Run:
-    """A claimed run. Batches call `fence` in their own transaction: without its lease a run writes nothing."""
+    """A claimed run. Each batch calls `fence` in its own transaction: without a lease it writes nothing."""
 
     def __init__(self, run_id: str, database: Database, stop: Stop) -> None:
         self.run_id = run_id
