@@ -15,6 +15,11 @@ from tests.sqs_server import AWS_ENVIRONMENT, SqsServer
 from tests.world import World, empty
 
 
+def pytest_xdist_auto_num_workers() -> int | None:
+    """One worker where all tests share the tables of one server; else as many as there are cores."""
+    return 1 if os.environ.get("PONDCTL_TEST_DATABASE_URL") else None
+
+
 @pytest.fixture(autouse=True)
 def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting, file or width of whoever runs the tests reaches them."""

@@ -20,7 +20,8 @@ from urllib.request import getproxies, proxy_bypass
 import httpcore
 import httpx
 
-_KEEPALIVE_SECONDS = 30.0
+from pondctl.clients._direct import KEEPALIVE_SECONDS, DirectTransport
+
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 
@@ -118,8 +119,8 @@ class _DeadlineBackend(httpcore.NetworkBackend):
             put(error)
 
 
-class _DeadlineTransport(httpx.HTTPTransport):
-    def __init__(self, pool: httpcore.ConnectionPool, context: ssl.SSLContext) -> None:
+class _ProxyTransport(httpx.HTTPTransport):
+    def __init__(self, pool: httpcore.HTTPProxy, context: ssl.SSLContext) -> None:
         super().__init__(verify=context)
         # httpx has no argument for the network backend; its version is pinned to one minor.
         self._pool = pool
@@ -136,26 +137,19 @@ def open_transport(
     context = httpx.create_ssl_context()
     backend, proxy = _DeadlineBackend(find), _proxy(base_url)
     if proxy is None:
-        pool = httpcore.ConnectionPool(
-            ssl_context=context,
-            max_connections=connections,
-            max_keepalive_connections=connections,
-            keepalive_expiry=_KEEPALIVE_SECONDS,
-            network_backend=backend,
-        )
-    else:
-        pool = httpcore.HTTPProxy(
-            proxy_url=httpcore.URL(
-                scheme=proxy.url.raw_scheme, host=proxy.url.raw_host, port=proxy.url.port, target="/"
-            ),
-            proxy_auth=proxy.raw_auth,
-            ssl_context=context,
-            max_connections=connections,
-            max_keepalive_connections=connections,
-            keepalive_expiry=_KEEPALIVE_SECONDS,
-            network_backend=backend,
-        )
-    return _DeadlineTransport(pool, context)
+        return DirectTransport(backend, context, connections)
+    pool = httpcore.HTTPProxy(
+        proxy_url=httpcore.URL(
+            scheme=proxy.url.raw_scheme, host=proxy.url.raw_host, port=proxy.url.port, target="/"
+        ),
+        proxy_auth=proxy.raw_auth,
+        ssl_context=context,
+        max_connections=connections,
+        max_keepalive_connections=connections,
+        keepalive_expiry=KEEPALIVE_SECONDS,
+        network_backend=backend,
+    )
+    return _ProxyTransport(pool, context)
 
 
 def _proxy(base_url: httpx.URL) -> httpx.Proxy | None:

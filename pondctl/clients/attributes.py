@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from pondctl.errors import MessageError
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 MAX_ATTRIBUTES: Final = 10
 MAX_MESSAGE_BYTES: Final = 262_144
-_LONGEST_NAME: Final = 256
 _NAME = re.compile(r"(?!\.)(?!(?i:aws|amazon)\.)[A-Za-z0-9_.-]{1,256}(?<!\.)")
 _TYPE = re.compile(r"(?P<kind>String|Number|Binary)(\.[A-Za-z0-9_.-]{1,240})?")
 # What SQS takes: XML 1.0 characters. One other character fails the whole batch.
@@ -50,12 +48,6 @@ def _flat_item(name: str, given: object) -> tuple[str, str]:
 
 def split_label(label: str) -> tuple[str, str]:
     """Return name and data type of a label of the plain form."""
-    # The same few labels come in every message; what is longer than any name is not worth keeping.
-    return _split(label) if len(label) <= _LONGEST_NAME else _split.__wrapped__(label)
-
-
-@lru_cache(maxsize=512)
-def _split(label: str) -> tuple[str, str]:
     name, _, data_type = label.partition(":")
     return name, data_type or "String"
 
@@ -74,29 +66,22 @@ def to_wire(flat: Mapping[str, str]) -> dict[str, MessageAttributeValueTypeDef]:
 
 def kind_of(data_type: str) -> str | None:
     """Return String, Number or Binary for a data type with or without a label of its own."""
-    if data_type == "String":
-        return data_type
     match = _TYPE.fullmatch(data_type)
     return match["kind"] if match else None
 
 
-def check_attributes(flat: Mapping[str, str], place: str = "attributes") -> None:
-    """Raise `MessageError` unless these could be the attributes of one SQS message."""
-    if len(flat) > MAX_ATTRIBUTES:
+def check_attributes(labels: Collection[str], place: str = "attributes") -> None:
+    """Raise `MessageError` unless these could be the labels of one SQS message's attributes."""
+    if len(labels) > MAX_ATTRIBUTES:
         raise MessageError(place, f"are more than {MAX_ATTRIBUTES}")
-    if len({split_label(label)[0] for label in flat}) < len(flat):
+    if len({split_label(label)[0] for label in labels}) < len(labels):
         raise MessageError(place, "have the same name twice")
-    for label in flat:
+    for label in labels:
         name, data_type = split_label(label)
-        if len(name) > _LONGEST_NAME or not _is_name(name):
+        if not _NAME.fullmatch(name):
             raise MessageError(place, "have a name that SQS does not know")
         if kind_of(data_type) is None:
             raise MessageError(name, "has no String, Number or Binary value")
-
-
-@lru_cache(maxsize=512)
-def _is_name(name: str) -> bool:
-    return _NAME.fullmatch(name) is not None
 
 
 def check_size(flat: Mapping[str, str], body: str) -> int:
@@ -111,6 +96,8 @@ def check_size(flat: Mapping[str, str], body: str) -> int:
 
 
 def _bytes_of(field: str, text: str) -> int:
+    if text.isascii():
+        return len(text)
     try:
         return len(text.encode())
     except UnicodeEncodeError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -22,6 +23,7 @@ from pondctl.clients.envelope import INT32, MAX_CARRIED_BYTES, Envelope, parse_e
 from pondctl.errors import MessageError
 
 INT64: Final = 2**63 - 1
+_WORTH_KEEPING: Final = 1000
 # Set on every check that we send. Without the flag the system that shares the queue would write.
 _OURS: Final = ("BulkChangeId", "RetryNumber", "IsRetryNewActivateThingSpaceDevice")
 
@@ -79,9 +81,11 @@ def parse(attributes: Mapping[str, Any], body: str) -> CheckMessage:
     if not isinstance(attributes, Mapping) or not isinstance(body, str):
         raise MessageError("message", "is no table of attributes with a text body")
     flat = flatten(attributes)
-    check_attributes(flat)
+    labels = tuple(flat)
+    # The same few labels come in every message; hostile ones, however long, are not kept.
+    names = _names_of(labels) if sum(map(len, labels)) <= _WORTH_KEEPING else _names_of.__wrapped__(labels)
     check_size(flat, body)
-    known = _known(flat)
+    known = {name: flat[label] for label, name in names}
     if "BulkChangeId" not in known:
         raise MessageError("BulkChangeId", "is missing")
     envelope = parse_envelope(body)
@@ -106,18 +110,21 @@ def _wire_name(label: str) -> str | None:
     return _WIRE_NAMES.get(split_label(label)[0].lower())
 
 
-def _known(flat: Mapping[str, str]) -> dict[str, str]:
-    known: dict[str, str] = {}
-    for label, text in flat.items():
+@lru_cache(maxsize=256)
+def _names_of(labels: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """The labels that have a meaning, each with the name that it means."""
+    check_attributes(labels)
+    found: dict[str, str] = {}
+    for label in labels:
         name = _wire_name(label)
         if name is None:
             continue
-        if name in known:
+        if name in found:
             raise MessageError(name, "is given twice")
         if kind_of(split_label(label)[1]) == "Binary":
             raise MessageError(name, "is binary")
-        known[name] = text
-    return known
+        found[name] = label
+    return tuple((label, name) for name, label in found.items())
 
 
 def _check_carried(flat: Mapping[str, str], known: Mapping[str, str], left_over: Mapping[str, str]) -> None:

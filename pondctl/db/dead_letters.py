@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 from typing import Any, Final
 
 import sqlalchemy as sa
 
+from pondctl.db.batches import chunks
 from pondctl.db.dialects import utc_in, utcnow
 from pondctl.db.own_tables import OwnTables
-from pondctl.db.records import DeadLetter, DeadLetterFilter, NewDeadLetter
+from pondctl.db.records import DeadLetter, DeadLetterFilter, DeadLetterHead, NewDeadLetter
 from pondctl.errors import NotFoundError
 
 OPEN: Final = "open"
@@ -78,10 +80,48 @@ class DeadLetters:
         query = self._select().where(self._matches(which), t.id > after_id).order_by(t.id)
         return self._read(query.limit(limit) if limit is not None else query)
 
-    def count(self, which: DeadLetterFilter) -> int:
-        """How many letters match."""
-        query = sa.select(sa.func.count()).select_from(self._table).where(self._matches(which))
+    def page_heads(
+        self, which: DeadLetterFilter, *, after_id: int = 0, limit: int = 500
+    ) -> list[DeadLetterHead]:
+        """The next letters, oldest first, without what they carry."""
+        t = self._table.c
+        columns = [t[field.name] for field in fields(DeadLetterHead)]
+        query = sa.select(*columns).where(self._matches(which), t.id > after_id).order_by(t.id).limit(limit)
+        return [DeadLetterHead(*row) for row in self._connection.execute(query)]
+
+    def heads_of(self, letter_ids: Collection[int]) -> dict[int, DeadLetterHead]:
+        """Those of the letters that exist."""
+        t = self._table.c
+        columns = [t[field.name] for field in fields(DeadLetterHead)]
+        found: dict[int, DeadLetterHead] = {}
+        for chunk in chunks(letter_ids):
+            query = sa.select(*columns).where(t.id.in_(chunk))
+            found |= {row[0]: DeadLetterHead(*row) for row in self._connection.execute(query)}
+        return found
+
+    def count(self, which: DeadLetterFilter, *, most: int | None = None) -> int:
+        """How many letters match; no more than `most` are counted, so that it takes no time."""
+        found = sa.select(self._table.c.id).where(self._matches(which)).limit(most)
+        query = sa.select(sa.func.count()).select_from(found.subquery())
         return self._connection.execute(query).scalar_one()
+
+    def requeues_of(self, letter: DeadLetter) -> int:
+        """How often this letter or one of its line was requeued after the same error."""
+        t = self._table.c
+        root = letter.lineage or letter.key
+        line = sa.or_(t.lineage == root, t.letter_key == root)
+        same = sa.and_(t.category == letter.category, t.reason == letter.reason)
+        query = sa.select(sa.func.sum(t.requeue_count)).where(line, same)
+        return int(self._connection.execute(query).scalar() or 0)
+
+    def line_of(self, letter: DeadLetter) -> list[DeadLetterHead]:
+        """The letters that this one descends from or led to, and itself."""
+        t = self._table.c
+        root = letter.lineage or letter.key
+        columns = [t[field.name] for field in fields(DeadLetterHead)]
+        line = sa.or_(t.lineage == root, t.letter_key == root)
+        rows = self._connection.execute(sa.select(*columns).where(line).order_by(t.id).limit(100))
+        return [DeadLetterHead(*row) for row in rows]
 
     def count_by_category(self, state: str = OPEN) -> dict[str, int]:
         """How many letters of a state there are for each category."""
@@ -96,10 +136,24 @@ class DeadLetters:
         oldest, now = self._connection.execute(query).one()
         return (now - oldest).total_seconds() if oldest is not None else None
 
-    def mark(self, letter_id: int, state: str, *, from_state: str, by: str, reason: str | None) -> bool:
-        """Move a letter; False where somebody else has moved it from `from_state` already."""
+    def mark(
+        self,
+        letter_id: int,
+        state: str,
+        *,
+        from_state: str,
+        by: str,
+        reason: str | None,
+        history: Collection[Mapping[str, object]] | None = None,
+    ) -> bool:
+        """Move a letter; False where somebody else has moved it from `from_state` already.
+
+        `history`: its attempts from now on, with what is done to it now as the last.
+        """
         t = self._table.c
         values: dict[str, Any] = {"state": state, "changed_by": by, "change_reason": reason}
+        if history is not None:
+            values["attempts"] = json.dumps([dict(each) for each in history], default=str)
         if state == REQUEUED:
             values["requeue_count"] = t.requeue_count + 1
         update = sa.update(self._table).where(t.id == letter_id, t.state == from_state)
@@ -120,6 +174,11 @@ class DeadLetters:
             )
         if which.within_seconds is not None:
             terms.append(t.created_at >= utc_in(-which.within_seconds))
+        if which.older_than_seconds is not None:
+            terms.append(t.created_at < utc_in(-which.older_than_seconds))
+        if which.iccid is not None:
+            named = (c.contains(which.iccid, autoescape=True) for c in (t.body, t.attributes))
+            terms.append(sa.or_(*named, t.bulk_change_id.in_(which.iccid_bulk_changes)))
         return sa.and_(sa.true(), *terms)
 
     def _select(self) -> sa.Select[Any]:

@@ -134,6 +134,11 @@ class Messages:
         t = self._table.c
         return self._read(sa.and_(t.queue == queue, t.state.in_(_LIVE), t.id > after_id), limit)
 
+    def queues_due(self) -> list[str]:
+        """The queues for which something waits or is in hand."""
+        t = self._table.c
+        return list(self._connection.execute(sa.select(t.queue).where(t.state.in_(_LIVE)).distinct()).scalars())
+
     def depth(self, queue: str) -> QueueDepth:
         """How much lies in a queue now. The embedded queue: what is in hand too long waits again."""
         t = self._table.c

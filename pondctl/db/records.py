@@ -183,8 +183,29 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True)
+class DeadLetterHead:
+    """What a list shows of a dead letter: nothing of what the message carries."""
+
+    id: int
+    bulk_change_id: int | None
+    retry_number: int
+    category: str
+    reason: str
+    state: str
+    requeue_count: int
+    created_at: datetime
+    expires_at: datetime | None
+    changed_at: datetime
+    changed_by: str | None
+    change_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class DeadLetterFilter:
-    """Which dead letters; every field that is given narrows."""
+    """Which dead letters; every field that is given narrows.
+
+    `iccid`: those that name it, and those of `iccid_bulk_changes`, the bulk changes that hold it.
+    """
 
     state: str | None = None
     category: str | None = None
@@ -192,6 +213,9 @@ class DeadLetterFilter:
     source_queue: str | None = None
     text: str | None = None
     within_seconds: float | None = None
+    older_than_seconds: float | None = None
+    iccid: str | None = None
+    iccid_bulk_changes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

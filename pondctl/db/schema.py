@@ -82,17 +82,6 @@ def upgrade_sql(database: Database, *, since: str = "base") -> str:
     return f"IF SCHEMA_ID('{literal}') IS NULL EXEC('{create}');\n\nGO\n\n{script}"
 
 
-def drop_own_tables(database: Database) -> None:
-    """Remove pondctl's own tables and all that they hold."""
-
-    def drop(unit: Unit) -> None:
-        own = unit.own_tables
-        own.metadata.drop_all(unit.state, checkfirst=True)
-        own.version.metadata.drop_all(unit.state, checkfirst=True)
-
-    database.apply(drop)
-
-
 def _make_schema(unit: Unit) -> None:
     schema = unit.own_tables.names.schema
     if schema is not None and not Catalogue(unit.state).has_schema(schema):

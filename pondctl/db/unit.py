@@ -24,6 +24,7 @@ from pondctl.db.host_tables import HostTables
 from pondctl.db.locks import DeviceLocks
 from pondctl.db.messages import Messages
 from pondctl.db.meta import Meta
+from pondctl.db.observations import Observations
 from pondctl.db.open_work import OpenWork
 from pondctl.db.outcomes import Outcomes
 from pondctl.db.own_tables import OwnTables
@@ -141,6 +142,11 @@ class Unit:
     def outcomes(self) -> Outcomes:
         """What runs decided about devices."""
         return Outcomes(self.state, self.own_tables)
+
+    @cached_property
+    def observations(self) -> Observations:
+        """How the states of devices changed."""
+        return Observations(self.state, self.own_tables)
 
     @cached_property
     def messages(self) -> Messages:

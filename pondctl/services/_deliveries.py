@@ -64,24 +64,27 @@ def copy_later(unit: Unit, delivery: Delivery, delay_seconds: float, *, error: s
 
 def bury(unit: Unit, delivery: Delivery, category: str, reason: str) -> None:
     """Make a dead letter of the message; a second delivery of it makes no second one."""
-    message, received = delivery.message, delivery.received
-    unit.dead_letters.add(
-        NewDeadLetter(
-            key=delivery.key,
-            source_queue=delivery.queue,
-            source_message_id=received.message_id,
-            body=_storable(without_password(received.body)),
-            attributes=received.attributes,
-            category=category,
-            reason=reason,
-            lineage=message.envelope.lineage[0] if message and message.envelope.lineage else None,
-            bulk_change_id=message.bulk_change_id if message else None,
-            retry_number=message.retry_number if message else 0,
-            receive_count=received.receive_count,
-            attempts=({"category": category, "reason": reason, "receive_count": received.receive_count},),
-        )
-    )
+    unit.dead_letters.add(letter_of(delivery, category, reason))
     remember(unit, delivery)
+
+
+def letter_of(delivery: Delivery, category: str, reason: str) -> NewDeadLetter:
+    """The dead letter that a message becomes; a password in it is not kept."""
+    message, received = delivery.message, delivery.received
+    return NewDeadLetter(
+        key=delivery.key,
+        source_queue=delivery.queue,
+        source_message_id=received.message_id,
+        body=_storable(without_password(received.body)),
+        attributes=received.attributes,
+        category=category,
+        reason=reason,
+        lineage=message.envelope.lineage[0] if message and message.envelope.lineage else None,
+        bulk_change_id=message.bulk_change_id if message else None,
+        retry_number=message.retry_number if message else 0,
+        receive_count=received.receive_count,
+        attempts=({"category": category, "reason": reason, "receive_count": received.receive_count},),
+    )
 
 
 def _new(delivery: Delivery, attributes: dict[str, str], body: str, delay_seconds: float = 0) -> NewMessage:

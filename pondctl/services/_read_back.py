@@ -80,9 +80,10 @@ def find_out(lost: Sequence[LostWrite], settle_seconds: float) -> Steps[list[Pac
     listings after that do not show it either.
     """
     open_ = list(lost)
+    taken: list[str] = []
     packages = yield from read_packages()
     if isinstance(packages, list):
-        open_ = yield from _settle_shown(open_, packages)
+        open_ = yield from _settle_shown(open_, packages, taken)
         if not open_:
             return packages
     for pause in pauses(max(one.seconds for one in open_), settle_seconds):
@@ -90,7 +91,7 @@ def find_out(lost: Sequence[LostWrite], settle_seconds: float) -> Steps[list[Pac
         packages = yield from read_packages()
         if isinstance(packages, DeviceError):
             return Unproven(packages)
-        open_ = yield from _settle_shown(open_, packages)
+        open_ = yield from _settle_shown(open_, packages, taken)
         if not open_:
             return packages
     for one in open_:
@@ -139,9 +140,11 @@ _ENDS: Final = {
 }
 
 
-def _settle_shown(lost: Sequence[LostWrite], packages: Sequence[Package]) -> Steps[list[LostWrite]]:
+def _settle_shown(
+    lost: Sequence[LostWrite], packages: Sequence[Package], taken: list[str]
+) -> Steps[list[LostWrite]]:
+    """Settle what shows; one package proves one add, so those that did are `taken`."""
     hidden: list[LostWrite] = []
-    taken: list[str] = []
     for one in lost:
         proof = shows(one.write, packages, taken)
         if proof is None:

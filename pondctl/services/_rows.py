@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from pondctl.db.database import Database
+from pondctl.db.observations import Seen
 from pondctl.db.records import ChangeLogEntry
 from pondctl.db.unit import Unit
 from pondctl.errors import Category
-from pondctl.models import BulkStatus, DeviceOutcome, Outcome
+from pondctl.models import BulkStatus, Carrier, DeviceOutcome, Outcome
 from pondctl.services._judge import Effect, Verdict, status_details
 from pondctl.services._report import Report
 from pondctl.services._run import Run
@@ -66,9 +67,12 @@ class RowWriter:
     def _writing(
         self, run: Run, batch: Sequence[tuple[Verdict, bool]], outcomes: Sequence[DeviceOutcome]
     ) -> Callable[[Unit], None]:
+        seen = [Seen(o.iccid, o.carrier_state, o.msisdn) for o in outcomes if o.carrier_state]
+
         def write(unit: Unit) -> None:
             run.fence(unit)
             _apply(unit, [verdict for verdict, _ in batch])
+            unit.observations.add_changes(Carrier.THINGSPACE, seen, run.run_id)
             news = [v.outcome for v, logged in batch if logged and _is_news(v)]
             unit.change_log.add([self._entry(run, outcome) for outcome in news])
             unit.outcomes.add(run.run_id, [o for o in outcomes if o.outcome not in _QUIET])

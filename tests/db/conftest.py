@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,36 +13,23 @@ import sqlalchemy as sa
 from pondctl.db.database import Database
 from pondctl.db.host_tables import contract_columns
 from pondctl.db.records import NewBulkChange, NewDeviceChange
-from pondctl.db.schema import create_host_tables, drop_own_tables, init_database, upgrade
+from pondctl.db.schema import init_database
 from pondctl.db.unit import Unit
 from pondctl.models import DeviceChange
-from tests.db.sql_server_words import compile_for_sql_server
+from tests.db.sql_server_words import watched_statements
+from tests.world import empty
 
 SERVER_URL = os.environ.get("PONDCTL_TEST_DATABASE_URL", "")
-TABLES = ("BulkChange", "M2M_DeviceChange", "PondDeviceCarrierRatePlan", "DeviceBulkChangeLog")
 
 GivenBulkChange = Callable[..., int]
-Values = Mapping[str, object]
 RowsOf = Callable[[int], list[DeviceChange]]
 
 
 @pytest.fixture(scope="session", autouse=True)
 def sql_server_takes_it() -> Iterator[None]:
     """Every statement that these tests run on SQLite is held against SQL Server's dialect too."""
-    seen: set[object] = set()
-
-    def check(_: object, statement: object, many: Sequence[Values], one: Values, __: object) -> None:
-        if not isinstance(statement, sa.Select | sa.Insert | sa.Update | sa.Delete):
-            return
-        key = statement._generate_cache_key()
-        size = sum(1 for parameter in key.bindparams) if key else 0
-        if key is None or (key.key, size) not in seen:
-            seen.add((key.key, size) if key else object())
-            compile_for_sql_server(statement, many[0] if many else one)
-
-    sa.event.listen(sa.Engine, "before_execute", check)
-    yield
-    sa.event.remove(sa.Engine, "before_execute", check)
+    with watched_statements():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -63,31 +50,16 @@ def sqlite_url(template: Path, tmp_path: Path) -> str:
     return f"sqlite:///{path}?timeout=0.1"
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[Database | None]:
-    """The server's tables under names of this test process alone."""
-    if not SERVER_URL.startswith("mssql"):
-        yield None
-        return
-    mine = os.environ.get("PYTEST_XDIST_WORKER", "main")
-    names = {table: f"{table}_{mine}" for table in TABLES}
-    database = Database.open(SERVER_URL, state_schema=f"pondctl_{mine}", names=names)
-    drop_own_tables(database)
-    database.apply(lambda unit: database.host_tables.metadata.drop_all(unit.host))
-    create_host_tables(database)
-    upgrade(database)
-    yield database
-    database.close()
-
-
 @pytest.fixture
-def database(server: Database | None, request: pytest.FixtureRequest) -> Iterator[Database]:
+def database(request: pytest.FixtureRequest) -> Iterator[Database]:
     """An empty database with all tables."""
-    if server is not None:
-        server.write(_empty)
-        yield server
-        return
-    opened = Database.open(request.getfixturevalue("sqlite_url").replace("timeout=0.1", "timeout=30"))
+    if SERVER_URL:
+        empty(SERVER_URL)
+        opened = Database.open(SERVER_URL)
+        init_database(opened)
+    else:
+        url = request.getfixturevalue("sqlite_url")
+        opened = Database.open(url.replace("timeout=0.1", "timeout=30"))
     yield opened
     opened.close()
 
@@ -143,10 +115,3 @@ def raw_row(database: Database) -> Callable[[int], dict[str, object]]:
         return database.read(lambda unit: unit.host.execute(query).one()._asdict())
 
     return read
-
-
-def _empty(unit: Unit) -> None:
-    for table in reversed(unit.host_tables.metadata.sorted_tables):
-        unit.host.execute(sa.delete(table))
-    for table in unit.own_tables.metadata.sorted_tables:
-        unit.state.execute(sa.delete(table))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,8 +17,32 @@ _SQLITE_ONLY = re.compile(
 )
 _MOST_PARAMETERS = 2100
 
+Values = Mapping[str, Any]
 
-def compile_for_sql_server(statement: sa.ClauseElement, values: Mapping[str, Any]) -> str:
+
+@contextmanager
+def watched_statements() -> Iterator[None]:
+    """Within it every statement that any engine runs is held against SQL Server once."""
+    seen: set[object] = set()
+
+    def check(_: object, statement: object, many: Sequence[Values], one: Values, __: object) -> None:
+        if not isinstance(statement, sa.Select | sa.Insert | sa.Update | sa.Delete):
+            return
+        key = statement._generate_cache_key()
+        # The same statement with another number of parameters is another one.
+        known = (key.key, len(key.bindparams)) if key else object()
+        if known not in seen:
+            seen.add(known)
+            compile_for_sql_server(statement, many[0] if many else one)
+
+    sa.event.listen(sa.Engine, "before_execute", check)
+    try:
+        yield
+    finally:
+        sa.event.remove(sa.Engine, "before_execute", check)
+
+
+def compile_for_sql_server(statement: sa.ClauseElement, values: Values) -> str:
     """The statement as SQL Server would get it; fails where it could not take it."""
     compiled = statement.compile(dialect=DIALECT, column_keys=list(values) or None)
     expanded = compiled.construct_expanded_state(dict(values))  # type: ignore[attr-defined]

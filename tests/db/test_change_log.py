@@ -33,3 +33,14 @@ def test_entries_are_counted_by_row(database: Database, given: GivenBulkChange) 
     counted = database.read(lambda unit: list(unit.change_log.count_by_row(bulk_change_id, "check:")))
 
     assert counted == [(5, 2), (6, 1)]
+
+
+def test_rows_are_found_by_how_their_log_ends(database: Database, given: GivenBulkChange) -> None:
+    bulk_change_id = given()
+    words = [(5, "check: a"), (5, "end"), (6, "end"), (6, "check: b"), (None, "check: scan")]
+    entries = [ChangeLogEntry(bulk_change_id, row_id, text) for row_id, text in words]
+    database.write(lambda unit: unit.change_log.add(entries))
+
+    found = database.read(lambda unit: list(unit.change_log.rows_ending_in(bulk_change_id, "check:")))
+
+    assert found == [6]

@@ -131,13 +131,13 @@ def test_a_row_without_an_iccid_is_named_as_such(iccid: str | None) -> None:
     assert work.device_change_ids == (7,)
 
 
+_keys = st.sampled_from(
+    ["UpdateStatus", "Request", "PackageTypeId", "RevService", "CreateRevService", "CarrierRatePlanUpdate"]
+)
 _json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_keys, inner, max_size=4),
     max_leaves=12,
-)
-_keys = st.sampled_from(
-    ["UpdateStatus", "Request", "PackageTypeId", "RevService", "CreateRevService", "CarrierRatePlanUpdate"]
 )
 
 
