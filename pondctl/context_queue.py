@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -11,10 +12,13 @@ if TYPE_CHECKING:
     from pondctl.clients.queue import Queue
     from pondctl.clients.sqs import SqsQueue
     from pondctl.context import AppContext
+    from pondctl.services._dead_pull import Puller
     from pondctl.services._dispatch import Rules
     from pondctl.services._forgotten import Forgotten
     from pondctl.services._handling import Handling
+    from pondctl.services._life_cycle import LifeCycle
     from pondctl.services._outbox import Outbox
+    from pondctl.services.ingest import Ingest
 
 # Polls, deletes and renewals of one worker go on at the same time.
 _CONNECTIONS = 32
@@ -25,6 +29,7 @@ class QueueContext:
 
     def __init__(self, app: AppContext) -> None:
         self._app = app
+        self._outboxes: dict[str, Outbox] = {}
 
     @cached_property
     def queue(self) -> Queue:
@@ -42,7 +47,7 @@ class QueueContext:
         return self._sqs(url) if url else None
 
     @cached_property
-    def dead_letters(self) -> Queue | None:
+    def dead_letters(self) -> SqsQueue | None:
         """The queue to which SQS itself moves what was received too often."""
         url: str = self._app.settings.queue.dead_letter_url
         return self._sqs(url) if url else None
@@ -55,6 +60,25 @@ class QueueContext:
         from pondctl.services._outbox import Outbox
 
         return Outbox(self._app.database, self.queue, self._app.queue_name)
+
+    @cached_property
+    def puller(self) -> Puller | None:
+        """Brings that queue's messages into the inbox; None where there is no such queue."""
+        if self.dead_letters is None:
+            return None
+        from pondctl.services._dead_pull import Puller
+
+        return Puller(self._app.database, self.dead_letters, self._app.queue_name)
+
+    def outbox_of(self, url: str) -> Outbox:
+        """The way to any SQS queue: a dead letter goes back to where it came from."""
+        if url == self._app.queue_name and self.outbox is not None:
+            return self.outbox
+        if url not in self._outboxes:
+            from pondctl.services._outbox import Outbox
+
+            self._outboxes[url] = Outbox(self._app.database, self._sqs(url), url)
+        return self._outboxes[url]
 
     @cached_property
     def rules(self) -> Rules:
@@ -78,16 +102,32 @@ class QueueContext:
         quiet = self._app.settings.queue.pending_check_seconds
         return Forgotten(self._app.database, self.rules, self._app.queue_name, quiet)
 
-    def handling(self, workers: int) -> Handling:
-        """What is done with a message; `workers` devices at once in each run."""
+    @cached_property
+    def ingest(self) -> Ingest:
+        """Looks into carrier notifications."""
+        from pondctl.services.ingest import Ingest
+
+        app = self._app
+        outbox = None if app.dry_run else self.outbox
+        return Ingest(app.database, lambda: app.sync_bulk, self.rules, app.actor(), app.stop, outbox)
+
+    def handling(self, life_cycle: Callable[[str | None], LifeCycle]) -> Handling:
+        """What is done with a message. Settings that are missing for it raise now, not at the first one."""
         from pondctl.services._dispatch import Way
         from pondctl.services._handling import Handling
-        from pondctl.services._message_runs import syncing
+        from pondctl.services._message_runs import hinting, living, syncing
 
-        runs = {Way.SYNC: syncing(lambda: self._app.sync_bulk, workers)}
-        return Handling(
-            self._app.database, runs, self.rules, queue_name=self._app.queue_name, foreign=self.foreign
-        )
+        app = self._app
+        if app.settings.queue.accept_writes:
+            life_cycle(None)
+        if app.settings.thingspace.client_id or not app.settings.queue.accept_writes:
+            _ = app.sync_bulk
+        runs = {
+            Way.SYNC: syncing(lambda: app.sync_bulk, app.workers),
+            Way.LIFE_CYCLE: living(life_cycle, app.workers),
+            Way.HINT: hinting(lambda: self.ingest, app.workers),
+        }
+        return Handling(app.database, runs, self.rules, queue_name=app.queue_name, foreign=self.foreign)
 
     def require_reachable(self) -> None:
         """Ask each queue and the database for an answer; raises before anything was received."""
@@ -103,7 +143,16 @@ class QueueContext:
         """
         found = self.forgotten.queue_checks() if idle else 0
         sent = self.outbox.flush() if self.outbox is not None else 0
+        self._dead_letter_chores()
         return max(found, sent)
+
+    def _dead_letter_chores(self) -> None:
+        """Bring in what died; send what goes back to other queues than this worker's."""
+        if self.puller is not None:
+            self.puller.pull_when_due()
+        for url in self._app.database.read(lambda unit: unit.messages.queues_due()):
+            if url not in (self._app.queue_name, EMBEDDED_QUEUE):
+                self.outbox_of(url).flush()
 
     def _sqs(self, url: str) -> SqsQueue:
         from pondctl.clients.sqs import SqsQueue

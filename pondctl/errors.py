@@ -132,6 +132,12 @@ class ConfirmationMissingError(PondctlError):
     exit_code = ExitCode.USAGE
 
 
+class SharedQueueError(ConfigurationError):
+    """A valid message is somebody else's, and no setting says where such messages go."""
+
+    code = "shared_queue"
+
+
 class SchemaError(PondctlError):
     """A table or column is missing, or the schema is newer than this program."""
 

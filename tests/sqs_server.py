@@ -70,6 +70,11 @@ class SqsServer:
         self._arrived.clear()
         self.refuse_entry = lambda action, entry: False
 
+    def reset_faults(self) -> None:
+        """Let all calls work again."""
+        self._failures.clear()
+        self.denied.clear()
+
     def stop(self) -> None:
         """Serve no more."""
         self._loop.call_soon_threadsafe(self._loop.stop)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from pondctl.commands._life_cycle import life_cycle
 from pondctl.commands._options import NoProgress, OutputFormat, RequestsPerSecond, Workers
 from pondctl.context import AppContext
 
@@ -52,6 +54,7 @@ def worker(
     health = HealthFile(health_file) if health_file else None
     if not sys.stderr.isatty():
         app.start_logging(service=True)
+    app.settings.require_role("operator")
     app.announce()
     app.queueing.require_reachable()
     with app.output.status_line() as line:
@@ -61,7 +64,7 @@ def worker(
             if health:
                 health.write(tally, in_hand)
 
-        handling = app.queueing.handling(workers)
+        handling = app.queueing.handling(partial(life_cycle, app))
         job = Worker(app.queueing.queue, handling, app.stop, options, chores=app.queueing.chores, watch=watch)
         tally = job.run()
     app.output.record(tally.as_record(), exit_code=tally.exit_code)

@@ -26,5 +26,12 @@ def execute_many(
     rows: Sequence[Mapping[str, Any]],
 ) -> None:
     """Run the statement once for each row, in batches; drivers do not tell how many rows it hit."""
-    for chunk in chunks(rows):
+    one_by_one = connection.dialect.name == "mssql" and _picks_values(statement)
+    for chunk in chunks(rows, 1 if one_by_one else ROWS_A_STATEMENT):
         connection.execute(statement, chunk)
+
+
+def _picks_values(statement: sa.Insert | sa.Update | sa.Delete) -> bool:
+    """INSERT … SELECT: for many rows at once Microsoft's driver asks the server which types the
+    parameters have, and in a list of selected values no server can tell."""
+    return isinstance(statement, sa.Insert) and statement.select is not None

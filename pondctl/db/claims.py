@@ -30,25 +30,24 @@ class Claims:
         self._step = tables.step
         self._run = tables.run
 
-    def claim(self, claims: Sequence[NewClaim]) -> set[str]:
-        """Claim each device that is free and not locked against it; returns the claims that are held now.
+    def claim(self, claims: Sequence[NewClaim]) -> set[StepKey]:
+        """Claim each device that is free and not locked against it; returns the keys of those that hold.
 
         Lost to another run in this very moment: the conflict redoes the unit, which then sees it.
         """
         if not claims:
             return set()
         execute_many(self._connection, _insert(self._tables), [_row(claim) for claim in claims])
-        wanted = [claim.claim for claim in claims]
-        run_id = claims[0].key.run_id
-        return {claim for claim, holder in self.holders(wanted).items() if holder == run_id}
+        holders = self.holders(claim.claim for claim in claims)
+        return {claim.key for claim in claims if holders.get(claim.claim) == claim.key}
 
-    def holders(self, claims: Iterable[str]) -> dict[str, str]:
-        """Which run holds each of these claims; those that are free are missing."""
+    def holders(self, claims: Iterable[str]) -> dict[str, StepKey]:
+        """Which step holds each of these claims; those that are free are missing."""
         t = self._step.c
-        found: dict[str, str] = {}
+        found: dict[str, StepKey] = {}
         for chunk in chunks(claims, _KEYS_A_STATEMENT):
-            query = sa.select(t.claim, t.run_id).where(t.claim.in_(chunk))
-            found.update((row[0], row[1]) for row in self._connection.execute(query))
+            query = sa.select(t.claim, t.run_id, t.sequence).where(t.claim.in_(chunk))
+            found.update((row[0], StepKey(row[1], row[2])) for row in self._connection.execute(query))
         return found
 
     def give_back(self, ends: Sequence[ClaimEnd]) -> None:

@@ -15,15 +15,20 @@ from pondctl.db.host_tables import HostTable, HostTables
 _ACTIVE: Final = "active"
 
 
-def mirror_active(connection: sa.Connection, tables: HostTables, rows: Sequence[tuple[int, str]]) -> None:
-    """Give the devices of these (row id, MSISDN) their number, while their rows still lack it."""
+def mirror_active(
+    connection: sa.Connection, tables: HostTables, rows: Sequence[tuple[int, str]], *, over: bool = False
+) -> None:
+    """Give the devices of these (row id, MSISDN) their number, while their rows still lack it.
+
+    `over`: also where the row has another number, which is about to be corrected.
+    """
     device = tables.device
     if device is None:
         return
     numbers = dict(rows)
     by_id: list[dict[str, Any]] = []
     by_iccid: list[dict[str, Any]] = []
-    for row_id, device_id, iccid, provider in _still_open(connection, tables, list(numbers)):
+    for row_id, device_id, iccid, provider in _still_open(connection, tables, list(numbers), over):
         found = {"number": numbers[row_id], "state": _ACTIVE}
         if device_id is not None:
             by_id.append({**found, "device_id": device_id})
@@ -41,15 +46,16 @@ def mirror_active(connection: sa.Connection, tables: HostTables, rows: Sequence[
 
 
 def _still_open(
-    connection: sa.Connection, tables: HostTables, ids: list[int]
+    connection: sa.Connection, tables: HostTables, ids: list[int], over: bool
 ) -> list[sa.Row[Any, Any, Any, Any]]:
     row, header = tables.device_change, tables.bulk_change
+    lacks = sa.true() if over else row["MSISDN"].is_(None)
     found: list[sa.Row[Any, Any, Any, Any]] = []
     for chunk in chunks(ids):
         query = (
             sa.select(row["Id"], row["DeviceId"], row["ICCID"], header["ServiceProviderId"])
             .join_from(row.table, header.table, row["BulkChangeId"] == header["Id"])
-            .where(row["Id"].in_(chunk), row["MSISDN"].is_(None), row.alive())
+            .where(row["Id"].in_(chunk), lacks, row.alive())
         )
         found.extend(connection.execute(query).all())
     return found

@@ -137,7 +137,9 @@ class Messages:
     def queues_due(self) -> list[str]:
         """The queues for which something waits or is in hand."""
         t = self._table.c
-        return list(self._connection.execute(sa.select(t.queue).where(t.state.in_(_LIVE)).distinct()).scalars())
+        return list(
+            self._connection.execute(sa.select(t.queue).where(t.state.in_(_LIVE)).distinct()).scalars()
+        )
 
     def depth(self, queue: str) -> QueueDepth:
         """How much lies in a queue now. The embedded queue: what is in hand too long waits again."""

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from math import ceil
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 import sqlalchemy as sa
 
-from pondctl.db.batches import chunks, execute_many
-from pondctl.db.dialects import utcnow
+from pondctl.db.batches import chunks
+from pondctl.db.dialects import TEXT, text, utcnow
 from pondctl.db.own_tables import OwnTables
 
 _ACTIVE: Final = "active"
-_STATE: Final = 100
-_MSISDN: Final = 50
-_ROW: Final = ("iccid", "carrier", "state", "previous", "msisdn", "run_id")
+# What is seen of a device, and how much of it the columns hold.
+_SEEN: Final = {"iccid": 50, "state": 100, "msisdn": 50}
+# Three parameters each; SQL Server takes 2,100 in a statement.
+_DEVICES_A_STATEMENT: Final = 600
+_INSERTED: Final = ("iccid", "carrier", "state", "previous", "msisdn", "run_id", "observed_at")
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """A device as a carrier shows it; `state` is the carrier's own word. No `msisdn`: it told none."""
 
     iccid: str
@@ -51,25 +53,20 @@ class Observations:
         self._table = tables.observation
         self._run = tables.run
 
-    def add_changes(self, carrier: str, seen: Iterable[Seen], run_id: str | None) -> int:
-        """Append what differs from the newest row of each device at this carrier; returns how many.
+    def add_changes(self, carrier: str, seen: Iterable[Seen], run_id: str | None) -> None:
+        """Append what differs from the newest row of each device at this carrier, many in one statement.
 
         Of a device that is given twice the last one counts. Can safely come twice.
         """
-        latest = {each.iccid: each for each in seen}
-        rows: list[tuple[str | None, ...]] = []
-        for chunk in chunks(latest):
-            known = self._newest(carrier, chunk)
-            for iccid in chunk:
-                state, msisdn = latest[iccid].state[:_STATE], (latest[iccid].msisdn or "")[:_MSISDN] or None
-                before = known.get(iccid)
-                if before is None:
-                    rows.append((iccid, carrier, state, None, msisdn, run_id))
-                elif before[0] != state or (msisdn is not None and before[1] != msisdn):
-                    rows.append((iccid, carrier, state, before[0], msisdn, run_id))
-        if rows:
-            self._insert(rows)
-        return len(rows)
+        latest = {each[0]: each for each in seen}
+        values = {"carrier": carrier, "run_id": run_id}
+        if self._connection.dialect.name == "sqlite":
+            # A scan has thousands of devices a second: handed over as one text they cost least.
+            for chunk in chunks(latest.values()):
+                self._connection.execute(_from_text(self._table), {**values, "rows": json.dumps(chunk)})
+            return
+        for chunk in chunks(latest.values(), _DEVICES_A_STATEMENT):
+            self._connection.execute(_from_parameters(self._table, chunk), values)
 
     def of_device(self, iccid: str, limit: int) -> list[Observation]:
         """The latest changes of a device at both carriers, newest first."""
@@ -94,29 +91,40 @@ class Observations:
         picks = (ordered.offset(place).limit(1) for place in places)
         return count, [self._connection.execute(pick).scalar_one() for pick in picks]
 
-    def _newest(self, carrier: str, iccids: Collection[str]) -> dict[str, tuple[str, str | None]]:
-        """State and number of the newest row of each device. A device has few: all are read, the last stays."""
-        t = self._table.c
-        query = sa.select(t.iccid, t.state, t.msisdn).where(
-            t.iccid.in_(sa.bindparam("iccids", expanding=True)), t.carrier == sa.bindparam("carrier")
-        )
-        found = self._connection.execute(
-            query.order_by(t.id), {"iccids": list(iccids), "carrier": carrier}
-        )
-        newest: dict[str, tuple[str, str | None]] = {}
-        for iccid, state, msisdn in found:
-            newest[iccid] = (state, msisdn or newest.get(iccid, ("", None))[1])
-        return newest
 
-    def _insert(self, rows: Sequence[tuple[str | None, ...]]) -> None:
-        if self._connection.dialect.name == "sqlite":
-            # A scan writes a row for each device: handed over as one text they cost a third of the time.
-            each = sa.func.json_each(sa.bindparam("rows")).table_valued("value")
-            cells = [sa.func.json_extract(each.c.value, f"$[{place}]") for place in range(len(_ROW))]
-            source = sa.select(*cells, utcnow()).select_from(each)
-            insert = sa.insert(self._table).inline().from_select([*_ROW, "observed_at"], source)
-            self._connection.execute(insert, {"rows": json.dumps(rows)})
-            return
-        values: dict[str, Any] = {name: sa.bindparam(name) for name in _ROW}
-        insert = sa.insert(self._table).inline().values(**values, observed_at=utcnow())
-        execute_many(self._connection, insert, [dict(zip(_ROW, row, strict=True)) for row in rows])
+@lru_cache(maxsize=8)
+def _from_text(table: sa.Table) -> sa.Insert:
+    """For SQLite: the devices come as JSON in the parameter `rows`."""
+    each = sa.func.json_each(sa.bindparam("rows", type_=TEXT)).table_valued("value")
+    cells = (
+        sa.func.substr(sa.func.json_extract(each.c.value, text(f"$[{place}]")), 1, longest).label(name)
+        for place, (name, longest) in enumerate(_SEEN.items())
+    )
+    return _append(table, sa.select(*cells).subquery("seen"))
+
+
+def _from_parameters(table: sa.Table, devices: Sequence[Seen]) -> sa.Insert:
+    """For SQL Server: three parameters a device. A column of nothing but NULL would be taken for a number."""
+    columns = (sa.column(name, table.c[name].type) for name in _SEEN)
+    lengths = _SEEN.values()
+    cut = [tuple((v or "")[:n] for v, n in zip(device, lengths, strict=True)) for device in devices]
+    return _append(table, sa.values(*columns, name="seen").data(cut))
+
+
+def _append(table: sa.Table, source: sa.FromClause) -> sa.Insert:
+    """Compares and writes at once: the newest row of a device tells whether there is a change."""
+    seen, before, other = source.c, table.alias(), table.alias().c
+    carrier = sa.bindparam("carrier", type_=other.carrier.type)
+    run_id = sa.bindparam("run_id", type_=other.run_id.type)
+    newest = sa.select(sa.func.max(other.id)).where(other.iccid == seen.iccid, other.carrier == carrier)
+    old, given = before.c, sa.func.nullif(seen.msisdn, text(""))
+    number = sa.and_(given.is_not(None), sa.or_(old.msisdn.is_(None), old.msisdn != given))
+    changes = (
+        sa.select(
+            *(seen.iccid, carrier, seen.state, old.state.label("previous")),
+            *(sa.func.coalesce(given, old.msisdn), run_id, utcnow()),
+        )
+        .select_from(source.outerjoin(before, old.id == newest.scalar_subquery()))
+        .where(sa.or_(old.id.is_(None), old.state != seen.state, number))
+    )
+    return sa.insert(table).inline().from_select(_INSERTED, changes)

@@ -32,6 +32,7 @@ class OwnTables:
         self.observation = self._table("observation", *_observation())
         self.audit = self._table("audit", *_audit())
         self.device_lock = self._table("device_lock", *_device_lock())
+        self.device_check = self._table("device_check", *_device_check())
         self.meta = self._table("meta", *_meta())
         self.version = sa.Table(
             VERSION_TABLE,
@@ -208,6 +209,7 @@ def _observation() -> tuple[Part, ...]:
         word("run_id", 64, null=True),
         moment("observed_at"),
         sa.Index("ix_pondctl_observation_iccid", "iccid", "id"),
+        sa.Index("ix_pondctl_observation_run", "run_id", "id"),
     )
 
 
@@ -237,6 +239,10 @@ def _device_lock() -> tuple[Part, ...]:
         word("locked_by", 200),
         moment("locked_at"),
     )
+
+
+def _device_check() -> tuple[Part, ...]:
+    return (row_id(), word("iccid", 50, unique=True), moment("checked_at"))
 
 
 def _meta() -> tuple[Part, ...]:

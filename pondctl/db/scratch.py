@@ -60,6 +60,11 @@ class Scratch:
         return found
 
     @property
+    def connection(self) -> sqlite3.Connection:
+        """The file itself, for whoever keeps more in it; one transaction that is never committed."""
+        return self._connection
+
+    @property
     def count(self) -> int:
         """How many devices are kept."""
         count: int = self._connection.execute("SELECT count(*) FROM device").fetchone()[0]

@@ -14,9 +14,11 @@ from pondctl.db.bulk_changes import BulkChanges
 from pondctl.db.change_log import ChangeLog
 from pondctl.db.claims import Claims
 from pondctl.db.chosen_rows import ChosenRows
+from pondctl.db.compared_rows import ComparedRows
 from pondctl.db.dead_letters import DeadLetters
 from pondctl.db.deliveries import Deliveries
 from pondctl.db.device_changes import DeviceChanges
+from pondctl.db.device_checks import DeviceChecks
 from pondctl.db.dialects import utcnow
 from pondctl.db.driver_errors import Trouble, diagnose
 from pondctl.db.engine import WRITING
@@ -25,10 +27,13 @@ from pondctl.db.locks import DeviceLocks
 from pondctl.db.messages import Messages
 from pondctl.db.meta import Meta
 from pondctl.db.observations import Observations
+from pondctl.db.open_intents import OpenIntents
 from pondctl.db.open_work import OpenWork
 from pondctl.db.outcomes import Outcomes
 from pondctl.db.own_tables import OwnTables
+from pondctl.db.package_rows import PackageRows
 from pondctl.db.rate_plans import RatePlans
+from pondctl.db.row_fixes import RowFixes
 from pondctl.db.runs import Runs
 from pondctl.db.steps import Steps
 
@@ -137,6 +142,31 @@ class Unit:
     def rate_plans(self) -> RatePlans:
         """The host's packages."""
         return RatePlans(self.host, self.host_tables)
+
+    @cached_property
+    def compared_rows(self) -> ComparedRows:
+        """Rows, as they are held against other places."""
+        return ComparedRows(self.host, self.host_tables)
+
+    @cached_property
+    def row_fixes(self) -> RowFixes:
+        """Rows, mended while they say what was seen."""
+        return RowFixes(self.host, self.host_tables)
+
+    @cached_property
+    def package_rows(self) -> PackageRows:
+        """The host's packages, row by row."""
+        return PackageRows(self.host, self.host_tables)
+
+    @cached_property
+    def open_intents(self) -> OpenIntents:
+        """Carrier writes whose answer is not known."""
+        return OpenIntents(self.state, self.own_tables)
+
+    @cached_property
+    def device_checks(self) -> DeviceChecks:
+        """When devices were last held against their carrier."""
+        return DeviceChecks(self.state, self.own_tables)
 
     @cached_property
     def outcomes(self) -> Outcomes:

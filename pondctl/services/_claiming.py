@@ -53,17 +53,17 @@ class Claiming:
         pairs = [*zip(works, claims, strict=True)]
         wanted = [claim for work, claim in pairs if not work.refusal and not self._is_foreign(claim)]
         held = unit.claims.claim(wanted)
-        missing = [claim for claim in wanted if claim.claim not in held]
+        missing = [claim for claim in wanted if claim.key not in held]
         if missing and self._free(unit, [claim.claim for claim in missing]):
             held |= unit.claims.claim(missing)
-        reasons = self._reasons(unit, [claim for claim in claims if claim.claim not in held])
-        known = inherited(unit, self.run_id, [c.subject.iccid for c in claims if c.claim in held])
+        reasons = self._reasons(unit, [claim for claim in claims if claim.key not in held])
+        known = inherited(unit, self.run_id, [c.subject.iccid for c in claims if c.key in held])
         begun = Begun()
         for work, claim in pairs:
-            if claim.claim in held:
+            if claim.key in held:
                 begun.claimed.append((work, claim, known[work.iccid]))
             else:
-                category, reason = work.refusal or (Category.GUARDED, reasons[claim.claim])
+                category, reason = work.refusal or (Category.GUARDED, reasons[claim.key])
                 outcome = DeviceOutcome(work.iccid, Outcome.SKIPPED, category, detail=reason)
                 begun.refused.append((work, claim, outcome))
         return begun
@@ -83,28 +83,29 @@ class Claiming:
 
     def _free(self, unit: Unit, names: Sequence[str]) -> bool:
         """Take over the claims of runs that are dead; whether there were any."""
-        holders = set(unit.claims.holders(names).values()) - {self.run_id}
+        holders = {key.run_id for key in unit.claims.holders(names).values()} - {self.run_id}
         if not holders:
             return False
         own = unit.runs.get(self.run_id)
         dead = [run for run in map(unit.runs.get, sorted(holders)) if _is_dead(run, own)]
         return sum(unit.claims.take_over(run) for run in dead) > 0
 
-    def _reasons(self, unit: Unit, claims: Sequence[NewClaim]) -> dict[str, str]:
+    def _reasons(self, unit: Unit, claims: Sequence[NewClaim]) -> dict[StepKey, str]:
         if not claims:
             return {}
         holders = unit.claims.holders(claim.claim for claim in claims)
         locks = unit.locks.find(claim.subject.iccid for claim in claims)
-        reasons = {}
+        reasons: dict[StepKey, str] = {}
         for claim in claims:
             lock, holder = locks.get(claim.subject.iccid), holders.get(claim.claim)
             if self._is_foreign(claim):
                 provider = claim.subject.service_provider_id
-                reasons[claim.claim] = f"service provider {provider} is not in access.service_provider_ids"
+                reasons[claim.key] = f"service provider {provider} is not in access.service_provider_ids"
             elif holder is not None:
-                reasons[claim.claim] = f"run {holder} is at work on it: `pondctl runs show {holder}`"
+                run_id = holder.run_id
+                reasons[claim.key] = f"run {run_id} is at work on it: `pondctl runs show {run_id}`"
             else:
-                reasons[claim.claim] = f"locked by {lock.locked_by}: {lock.reason}" if lock else "not free"
+                reasons[claim.key] = f"locked by {lock.locked_by}: {lock.reason}" if lock else "not free"
         return reasons
 
 

@@ -58,7 +58,9 @@ def work_off(unit: Unit, delivery: Delivery, *, exhausted: bool) -> None:
 def copy_later(unit: Unit, delivery: Delivery, delay_seconds: float, *, error: str | None = None) -> None:
     """Queue an unchanged copy in the outbox; the original is deleted afterwards, and no receive is burnt."""
     received = delivery.received
-    copy = _new(delivery, dict(received.attributes), received.body, delay_seconds)
+    # A carrier's notification has its password in it; nothing of ours needs a body that it could not read.
+    body = received.body if delivery.message else without_password(received.body)
+    copy = _new(delivery, dict(received.attributes), body, delay_seconds)
     unit.deliveries.put_back(copy, receipt=_receipt(delivery), error=error)
 
 

@@ -85,14 +85,21 @@ class Handling:
         delivery = task.delivery
         message = delivery.message
         with log_context(message=delivery.key, bulk_change_id=message.bulk_change_id if message else None):
-            try:
-                handled = self._do(task, stop)
-            except PondctlError as error:
-                # The database or the queue failed us, not the run: the message comes back unchanged.
-                handled = Handled(task, "unavailable", delete=False, back_in_seconds=UNAVAILABLE_SECONDS)
-                _log.warning("message kept", error=error.message)
-            _log.info("message handled", what=handled.word, reason=task.route.reason or None)
+            handled = self._safely(task, lambda task: self._do(task, stop))
+            _log.info("message handled", what=handled.word)
         return handled
+
+    def postpone(self, task: Task) -> Handled:
+        """No time is left for it: queue it again, unchanged, a little later."""
+        return self._safely(task, self._mending.postpone)
+
+    def _safely(self, task: Task, do: Callable[[Task], Handled]) -> Handled:
+        """Whatever fails beside the run itself, database or queue, leaves the message as it was."""
+        try:
+            return do(task)
+        except PondctlError as error:
+            _log.warning("message kept", error=error.message)
+            return Handled(task, "unavailable", delete=False, back_in_seconds=UNAVAILABLE_SECONDS)
 
     def _read(self, received: ReceivedMessage) -> Task:
         try:

@@ -43,11 +43,6 @@ class Hints:
             if code:
                 self.faults[iccid] = code
 
-    def chunks(self, size: int) -> Iterator[list[str]]:
-        """The ICCIDs, in lists of at most `size`."""
-        for first in range(0, len(self.iccids), size):
-            yield [self.iccids[at] for at in range(first, min(first + size, len(self.iccids)))]
-
 
 def hints_of(hint: CarrierHint) -> Hints:
     """One notification, as it comes with a queue message."""

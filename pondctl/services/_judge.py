@@ -117,6 +117,8 @@ def judge_answer(
     doubt = None if state else "the carrier gave no state"
     if answer.state is DeviceState.ACTIVE and target is DeviceState.ACTIVE:
         doubt = f"{state}, no number given yet"
+    refusal = _refusal(doubt or state, fault if _may_be_refused(answer.state, target) else None, change)
+    doubt = refusal or doubt
     if pending_is_over:
         return exhausted(change, iccid, f"still {doubt or state} at the deadline", carrier_state=state)
     return _verdict(change, iccid, Outcome.PENDING, Effect.NOTED, carrier_state=state, detail=doubt)
@@ -131,11 +133,12 @@ _ON_THE_WAY = (DeviceState.PENDING_ACTIVATION, DeviceState.PENDING_DEACTIVATION,
 _FAULT = "; a notification claims the fault "
 
 
-def _with_fault(shown: str, fault: str | None, stored: str | None) -> str:
-    """The state with the fault; one that the row has already stays as long as the state does."""
+def _refusal(state: str, fault: str | None, change: DeviceChange) -> str | None:
+    """The state with the fault beside it; one that the row has already stays as long as the state does."""
     if fault is not None:
-        return f"{shown}{_FAULT}{fault}"
-    return stored if stored and stored.startswith(shown + _FAULT) else shown
+        return f"{state}{_FAULT}{fault}"
+    stored = change.status_details
+    return stored if stored and stored.startswith(state + _FAULT) else None
 
 
 def exhausted(change: DeviceChange, iccid: str, reason: str, *, carrier_state: str | None = None) -> Verdict:

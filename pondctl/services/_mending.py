@@ -9,7 +9,7 @@ import structlog
 from pondctl.clients.queue import OutgoingMessage, Queue
 from pondctl.db.database import Database
 from pondctl.db.deliveries import KnownMessage
-from pondctl.errors import ConfigurationError, PondctlError, QueueUnavailableError
+from pondctl.errors import PondctlError, QueueUnavailableError, SharedQueueError
 from pondctl.services._deliveries import Delivery, bury, copy_later
 from pondctl.services._dispatch import Route, Way
 from pondctl.services._tasks import Handled, Task
@@ -43,6 +43,10 @@ class Mending:
         due = message.envelope.not_before if message else None
         left = (due - seen_at).total_seconds() if due and seen_at else 0
         return self._copy(task, "not_due", max(0, left))
+
+    def postpone(self, task: Task) -> Handled:
+        """Queue a copy for a little later."""
+        return self._copy(task, "postponed", BUSY_SECONDS)
 
     def bury(self, task: Task, category: str, reason: str) -> Handled:
         """Make a dead letter of it."""
@@ -114,11 +118,11 @@ class Mending:
         return Handled(task, word)
 
 
-def _shared(delivery: Delivery, reason: str) -> ConfigurationError:
+def _shared(delivery: Delivery, reason: str) -> SharedQueueError:
     """Why a worker stops at a message of somebody else's."""
     message = delivery.message
     about = f"about bulk change {message.bulk_change_id} " if message else ""
-    return ConfigurationError(
+    return SharedQueueError(
         f"the queue is shared: a message {about}is not for this worker: {reason}",
         hint="it was left untouched; set queue.foreign_url to where such messages go, "
         "or give pondctl a queue of its own",

@@ -7,15 +7,24 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from pondctl.models import RunResult, Stop
+from pondctl.db.database import Database
+from pondctl.errors import SharedQueueError, UsageError
+from pondctl.models import DeviceChange, Operation, RunResult, Stop
+from pondctl.services._giving_up import give_up
 from pondctl.services._handling import RunFor
+from pondctl.services._life_cycle import LifeCycle
+from pondctl.services._life_request import LifeRequest
+from pondctl.services._life_rows import operation_of
 from pondctl.services._next_check import Cause, cause_of
 from pondctl.services._run_log import RunLog
 from pondctl.services._tasks import Task
+from pondctl.services._terminations import permitted_termination
+from pondctl.services.ingest import Ingest
 from pondctl.services.sync_bulk import SyncBulk, SyncRequest
 
 # No queue keeps a message longer; a date beyond it is a clock that is wrong.
 _LONGEST_RETENTION: Final = timedelta(days=14)
+_PAGE: Final = 1000
 
 
 def syncing(sync_bulk: Callable[[], SyncBulk], workers: int) -> RunFor:
@@ -27,6 +36,62 @@ def syncing(sync_bulk: Callable[[], SyncBulk], workers: int) -> RunFor:
         return replace(sync_bulk(), stop=stop, outbox=None).run(request, report)
 
     return run
+
+
+def living(life_cycle: Callable[[str | None], LifeCycle], workers: int) -> RunFor:
+    """The life cycle at POND that the rows of a bulk change ask for. `life_cycle` takes the reason."""
+
+    def run(task: Task, stop: Stop, report: RunLog) -> RunResult:
+        cause = cause_for(task)
+        bulk_change_id = cause.message.bulk_change_id
+        reason = None
+        service = life_cycle(None)
+        operation = _operation(service.database, bulk_change_id)
+        if operation is Operation.TERMINATE:
+            reason = service.database.read(lambda unit: permitted_termination(unit, bulk_change_id))
+            if reason is None:
+                raise SharedQueueError(
+                    "it would terminate devices, and `pondctl bulk create` did not make it"
+                )
+            service = life_cycle(reason)
+        if cause.stalled >= service.policy.max_retries:
+            report.exhausted = True
+            return give_up(service.database, service.actor, stop, cause)
+        request = LifeRequest(operation, bulk_change_id=bulk_change_id, reason=reason, workers=workers)
+        service = replace(service, stop=stop)
+        return service.run(request, service.scope(request), report, cause)
+
+    return run
+
+
+def hinting(ingest: Callable[[], Ingest], workers: int) -> RunFor:
+    """`ingest` for a carrier's notification that came as a message; another delivery finds nothing to do."""
+
+    def run(task: Task, stop: Stop, report: RunLog) -> RunResult:
+        if task.hint is None:
+            raise AssertionError("a hint is looked into where one was read")
+        service = ingest()
+        stopping = replace(service.sync_bulk(), stop=stop)
+        service = replace(service, stop=stop, outbox=None, sync_bulk=lambda: stopping)
+        return service.apply_hint(task.hint, report, workers=workers)
+
+    return run
+
+
+def _operation(database: Database, bulk_change_id: int) -> Operation:
+    """What the first open row that can be read asks for; rows that ask for something else are skipped."""
+    page = _page(database, bulk_change_id, 0)
+    while page:
+        asked = (operation_of(row.change_request) for row in page if not row.is_processed)
+        first = next((operation for operation in asked if operation is not None), None)
+        if first is not None:
+            return first
+        page = _page(database, bulk_change_id, page[-1].id)
+    raise UsageError(f"no open row of bulk change {bulk_change_id} asks for anything that POND can do")
+
+
+def _page(database: Database, bulk_change_id: int, after: int) -> list[DeviceChange]:
+    return database.read(lambda unit: unit.device_changes.page(bulk_change_id, after, _PAGE))
 
 
 def cause_for(task: Task) -> Cause:

@@ -146,7 +146,7 @@ def _describe(
         run_id=run_id,
         command=command,
         target=target,
-        actor=_user(),
+        actor=user_name(),
         host=platform.node(),
         host_key=_host_key(),
         pid=os.getpid(),
@@ -157,7 +157,8 @@ def _describe(
     )
 
 
-def _user() -> str:
+def user_name() -> str:
+    """Who runs this process, as the operating system says it."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # a container without an entry for its user id

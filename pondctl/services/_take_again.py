@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import Final
 
 from pondctl.db.database import Database
-from pondctl.db.records import ChangeLogEntry
+from pondctl.db.records import ChangeLogEntry, RunRecord
+from pondctl.db.runs import ABANDONED
 from pondctl.db.unit import Unit
 from pondctl.errors import BusyError
 from pondctl.models import BulkStatus, DeviceChange
@@ -65,8 +66,7 @@ class TakeAgain:
 
         def read(unit: Unit) -> list[str]:
             runs = unit.runs.list_recent(3, command=COMMAND, target=target)
-            others = (run for run in runs if run.run_id != self.run.run_id)
-            return [run.run_id for run in others if run.finished_at is None or run.finished_at >= since]
+            return [run.run_id for run in runs if run.run_id != self.run.run_id and _end_of(run) >= since]
 
         if others := self.database.read(read):
             raise BusyError(
@@ -107,3 +107,9 @@ class TakeAgain:
             response_text=row.status_details,
             response_status=BulkStatus.PENDING,
         )
+
+
+def _end_of(run: RunRecord) -> datetime:
+    """When a run can have done something last: a dead one is only declared so when its place is taken."""
+    finished = None if run.state == ABANDONED else run.finished_at
+    return finished or run.heartbeat_at

@@ -8,7 +8,7 @@ from datetime import datetime
 from pondctl.clients.callback import CarrierHint
 from pondctl.errors import PondctlError
 from pondctl.services._deliveries import Delivery
-from pondctl.services._dispatch import Route
+from pondctl.services._dispatch import Route, Way
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,11 @@ class Task:
     hint: CarrierHint | None = None
     seen_at: datetime | None = None
     booked: bool = False
+
+    @property
+    def is_run(self) -> bool:
+        """Whether it takes a run, and so its time."""
+        return self.route.way in (Way.SYNC, Way.LIFE_CYCLE, Way.HINT)
 
 
 @dataclass(frozen=True, slots=True)

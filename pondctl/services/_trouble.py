@@ -11,6 +11,7 @@ from pondctl.errors import (
     NotFoundError,
     PondctlError,
     RunLostError,
+    SharedQueueError,
     TerminatedRunError,
     UnavailableError,
     UsageError,
@@ -38,7 +39,7 @@ _REMEDIES: Final[tuple[tuple[type[BaseException] | tuple[type[BaseException], ..
     ((BusyError, RunLostError), Remedy.COPY),
     (UnavailableError, Remedy.QUEUED_AGAIN),
     ((InterruptedRunError, TerminatedRunError), Remedy.KEEP),
-    (WrongCarrierError, Remedy.PASS_ON),
+    ((WrongCarrierError, SharedQueueError), Remedy.PASS_ON),
     ((NotFoundError, UsageError), Remedy.BURY),
     # Credentials, rights, settings, schema: they would fail the next message as well.
     (PondctlError, Remedy.KEEP_AND_END),

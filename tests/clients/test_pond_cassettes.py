@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+import httpx
 import pytest
 
 from pondctl.clients.pond import PondClient
@@ -52,7 +53,8 @@ def api() -> str:
 
 @pytest.fixture
 def pond(api: str, vcr: Any) -> Iterator[PondClient]:
-    with pond_client(api=api) as client:
+    # httpx's own transport is the one that can be recorded.
+    with pond_client(api=api, transport=httpx.HTTPTransport()) as client:
         yield client
     assert vcr.all_played
 

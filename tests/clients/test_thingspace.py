@@ -57,7 +57,7 @@ def vcr_config() -> dict[str, object]:
 
 
 def replayed(lookup: str = "list") -> ThingSpaceClient:
-    """The real client on the real transport; only the wire is replaced, and time is virtual."""
+    """The real client over httpx's own transport, which is the one that can be recorded; time is virtual."""
     clock = VirtualClock()
     return connect(
         base_url="https://thingspace.verizon.com/api",
@@ -70,6 +70,7 @@ def replayed(lookup: str = "list") -> ThingSpaceClient:
         pace=FreePace(),
         stop=Stop(),
         lookup=lookup,  # type: ignore[arg-type]
+        transport=httpx.HTTPTransport(),
         clock=clock,
         sleep=clock.sleep,
     )

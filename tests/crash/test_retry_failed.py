@@ -35,6 +35,8 @@ def slow(world: World, seconds: float = 0.15) -> int:
     for number, iccid in enumerate(ICCIDS):
         world.thingspace.add(iccid, state="active", msisdn=f"1201555{number:04}")
     world.sandbox.fault(Fault("thingspace.lookup", FaultKind.LATENCY, seconds))
+    # The account cannot be read as a whole: each device is looked up.
+    world.sandbox.fault(Fault("thingspace.page", FaultKind.FOREIGN_ACCOUNT))
     return world.given(*map(failed, ICCIDS), Status="ERROR")
 
 

@@ -37,6 +37,7 @@ def _tables() -> dict[str, tuple[Part, ...]]:
         "observation": _observation(),
         "audit": _audit(),
         "device_lock": _device_lock(),
+        "device_check": _device_check(),
         "meta": _meta(),
     }
 
@@ -206,6 +207,7 @@ def _observation() -> tuple[Part, ...]:
         word("run_id", 64, null=True),
         moment("observed_at"),
         sa.Index("ix_pondctl_observation_iccid", "iccid", "id"),
+        sa.Index("ix_pondctl_observation_run", "run_id", "id"),
     )
 
 
@@ -235,6 +237,10 @@ def _device_lock() -> tuple[Part, ...]:
         word("locked_by", 200),
         moment("locked_at"),
     )
+
+
+def _device_check() -> tuple[Part, ...]:
+    return (row_id(), word("iccid", 50, unique=True), moment("checked_at"))
 
 
 def _meta() -> tuple[Part, ...]:

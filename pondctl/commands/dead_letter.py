@@ -1,0 +1,266 @@
+"""`pondctl dead-letter list|show|review|requeue|discard|restore|pull`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from pondctl.commands import _dead_letter as shared
+from pondctl.commands._dead_letter import (
+    BulkChange,
+    CarrierOption,
+    CategoryOption,
+    Confirm,
+    Iccid,
+    Ids,
+    LetterId,
+    OlderThan,
+    Since,
+    Text,
+)
+from pondctl.commands._options import All, DryRun, Limit, OutputFormat, Reason, Yes
+from pondctl.context import AppContext
+
+app = typer.Typer(no_args_is_help=True, help="Look at dead letters, queue them again, discard them.")
+
+State = Annotated[
+    Literal["open", "requeued", "discarded", "any"], typer.Option("--state", help="Only in this state.")
+]
+
+
+@app.command("list")
+def list_(
+    ctx: typer.Context,
+    state: State = "open",
+    bulk_change: BulkChange = None,
+    iccid: Iccid = None,
+    category: CategoryOption = None,
+    carrier: CarrierOption = None,
+    text: Text = None,
+    since: Since = None,
+    older_than: OlderThan = None,
+    limit: Limit = 100,
+    all_: All = False,
+    output: OutputFormat = None,
+) -> None:
+    """Show dead letters, oldest first, without what they carry; looking costs no receive."""
+    from pondctl.output.tables import Column
+    from pondctl.services._dead_show import letter_lines, more_note
+
+    context: AppContext = ctx.obj
+    context.use(output=output)
+    wanted = shared.wanted_of(
+        None if state == "any" else state,
+        bulk_change=bulk_change,
+        iccid=iccid,
+        category=category,
+        carrier=carrier,
+        text=text,
+        since=since,
+        older_than=older_than,
+    )
+    most = None if all_ else limit
+    rules = context.queueing.rules
+    rows = letter_lines(context.database, wanted, rules, most)
+    names = ("id", "state", "category", "bulk_change_id", "retry_number", "created", "requeued", "reason")
+    context.output.table(
+        rows, [Column(name, fold=name == "reason") for name in names], empty="no dead letters"
+    )
+    if note := more_note(context.database, wanted, most):
+        context.output.note(note)
+    if context.queueing.dead_letters is not None:
+        from pondctl.services._dead_pull import describe_waiting
+
+        if waiting := describe_waiting(context.queueing.dead_letters):
+            context.output.warn(waiting)
+
+
+@app.command("show")
+def show(ctx: typer.Context, letter_id: LetterId, output: OutputFormat = None) -> None:
+    """Show one dead letter: attributes, body, every attempt, its devices, and what to do next."""
+    from pondctl.services._dead_show import for_people, show_letter
+
+    context: AppContext = ctx.obj
+    context.use(output=output)
+    record = show_letter(context.database, letter_id, context.settings.limits.retention_days)
+    context.output.record(for_people(record) if context.output.format == "table" else record)
+
+
+@app.command("requeue")
+def requeue(
+    ctx: typer.Context,
+    ids: Ids = None,
+    bulk_change: BulkChange = None,
+    iccid: Iccid = None,
+    category: CategoryOption = None,
+    carrier: CarrierOption = None,
+    text: Text = None,
+    since: Since = None,
+    older_than: OlderThan = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="ATTRIBUTE=VALUE", help="Change an attribute of the message first."),
+    ] = None,
+    unset: Annotated[
+        list[str] | None, typer.Option("--unset", metavar="ATTRIBUTE", help="Take an attribute out first.")
+    ] = None,
+    rps: Annotated[
+        float | None, typer.Option("--rps", min=0.001, max=10_000, help="Messages a second, at most.")
+    ] = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    confirm: Confirm = None,
+    reason: Reason = None,
+    output: OutputFormat = None,
+) -> None:
+    """Queue dead letters again, by id or by filter, under new keys; the old ones stay on record."""
+    from pondctl.services._dead_edit import read_edit
+
+    context: AppContext = ctx.obj
+    context.use(output=output, dry_run=dry_run)
+    edit = read_edit(set_ or (), unset or ())
+    wanted = shared.wanted_of(
+        "open",
+        bulk_change=bulk_change,
+        iccid=iccid,
+        category=category,
+        carrier=carrier,
+        text=text,
+        since=since,
+        older_than=older_than,
+    )
+    context.announce()
+    desk = shared.desk_of(context, reason)
+    scope = shared.scope_for(context, ids, wanted, verb="requeue")
+    shared.confirm_many(context, scope, "requeue", yes=yes, confirm=confirm)
+    result = desk.requeue(scope, edit, requests_per_second=rps, dry_run=dry_run)
+    shared.tell(context, desk, result)
+
+
+@app.command("discard")
+def discard(
+    ctx: typer.Context,
+    ids: Ids = None,
+    bulk_change: BulkChange = None,
+    iccid: Iccid = None,
+    category: CategoryOption = None,
+    carrier: CarrierOption = None,
+    text: Text = None,
+    since: Since = None,
+    older_than: OlderThan = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    confirm: Confirm = None,
+    reason: Reason = None,
+    output: OutputFormat = None,
+) -> None:
+    """Put dead letters aside, with the reason; `restore` takes it back until they are pruned."""
+    context: AppContext = ctx.obj
+    context.use(output=output, dry_run=dry_run)
+    wanted = shared.wanted_of(
+        "open",
+        bulk_change=bulk_change,
+        iccid=iccid,
+        category=category,
+        carrier=carrier,
+        text=text,
+        since=since,
+        older_than=older_than,
+    )
+    context.announce()
+    desk = shared.desk_of(context, reason)
+    desk.require_reason()
+    scope = shared.scope_for(context, ids, wanted, verb="discard")
+    shared.confirm_many(context, scope, "discard", yes=yes, confirm=confirm)
+    shared.tell(context, desk, desk.discard(scope, dry_run=dry_run))
+
+
+@app.command("restore")
+def restore(
+    ctx: typer.Context,
+    ids: Ids = None,
+    bulk_change: BulkChange = None,
+    category: CategoryOption = None,
+    text: Text = None,
+    since: Since = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    confirm: Confirm = None,
+    reason: Reason = None,
+    output: OutputFormat = None,
+) -> None:
+    """Take back that dead letters were discarded."""
+    context: AppContext = ctx.obj
+    context.use(output=output, dry_run=dry_run)
+    wanted = shared.wanted_of(
+        "discarded",
+        bulk_change=bulk_change,
+        iccid=None,
+        category=category,
+        carrier=None,
+        text=text,
+        since=since,
+        older_than=None,
+    )
+    context.announce()
+    desk = shared.desk_of(context, reason)
+    scope = shared.scope_for(context, ids, wanted, verb="restore")
+    shared.confirm_many(context, scope, "restore", yes=yes, confirm=confirm)
+    shared.tell(context, desk, desk.restore(scope, dry_run=dry_run))
+
+
+@app.command("pull")
+def pull(
+    ctx: typer.Context,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many.")] = None,
+    output: OutputFormat = None,
+) -> None:
+    """Move what lies in the dead-letter queue into the inbox, where nothing expires; workers do it, too."""
+    context: AppContext = ctx.obj
+    context.use(output=output)
+    context.settings.require_role("operator")
+    context.announce()
+    puller = context.queueing.puller
+    if puller is None:
+        context.output.note(
+            "nothing to pull: what dies in the embedded queue is in the inbox at once"
+            if context.settings.queue.url == "database"
+            else "nothing to pull: queue.dead_letter_url is not set"
+        )
+        context.output.record({"command": "dead-letter pull", "received": 0})
+        return
+    if warning := puller.require_no_move():
+        context.output.warn(warning)
+    pulled = puller.pull_all(context.stop, most=limit)
+    if pulled.kept:
+        context.output.warn(
+            f"{pulled.kept} could not be deleted from the queue: they come back and are known"
+        )
+    context.output.record(pulled.as_record())
+    puller.raise_if_stopped(context.stop)
+
+
+@app.command("review")
+def review(
+    ctx: typer.Context, state: State = "open", bulk_change: BulkChange = None, text: Text = None
+) -> None:
+    """Go through dead letters on a full screen: look, edit, requeue, discard, take back."""
+    from pondctl.commands._dead_review import require_screen, review_desk
+    from pondctl.output.review import open_review, require_review
+
+    context: AppContext = ctx.obj
+    require_screen()
+    require_review()
+    wanted = shared.wanted_of(
+        None if state == "any" else state,
+        bulk_change=bulk_change,
+        iccid=None,
+        category=None,
+        carrier=None,
+        text=text,
+        since=None,
+        older_than=None,
+    )
+    desk = review_desk(context, wanted)
+    open_review(desk)
