@@ -79,6 +79,13 @@ def _handling() -> Handling:
     return app.queueing.handling(partial(life_cycle, app))
 
 
+def close() -> None:
+    """Close what an environment has opened; the next invocation begins anew."""
+    _app().close()
+    _app.cache_clear()
+    _handling.cache_clear()
+
+
 class _TimeLimit:
     """Stops the run at work when the time is over. Each run has a `Stop` of its own, as in the worker."""
 

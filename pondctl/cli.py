@@ -33,6 +33,7 @@ from pondctl.commands import (
     suspend,
     sync_bulk,
     terminate,
+    watch,
     worker,
 )
 from pondctl.commands._everywhere import ConfigFile, Profile, Quiet, Verbose, with_shared_options
@@ -68,6 +69,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("Work", "worker", worker.worker),
     Entry("Look", "status", status.status),
     Entry("Look", "bulk", bulk.app),
+    Entry("Look", "watch", watch.watch),
     Entry("Look", "device", device.app),
     Entry("Look", "runs", runs.app),
     Entry("Operate", "dead-letter", dead_letter.app),

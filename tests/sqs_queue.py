@@ -22,6 +22,7 @@ class Stored:
     attributes: Mapping[str, Any]
     sent_ms: int
     group: str | None = None
+    source_arn: str | None = None
     receives: int = 0
     visible_at: float = 0
     hidden: bool = False
@@ -36,6 +37,7 @@ class MemoryQueue:
     twice: float = 0
     shuffled: bool = False
     max_receives: int | None = None
+    longest_visibility: float = 43_200
     messages: dict[str, Stored] = field(default_factory=dict)
     ready: deque[str] = field(default_factory=deque)
     sleeping: list[tuple[float, str]] = field(default_factory=list)
@@ -106,8 +108,14 @@ class MemoryQueue:
         message = self._of(receipt)
         if message is None or not message.hidden:
             return False
-        self._hide_until(message, time.monotonic() + seconds)
+        self._hide_until(message, time.monotonic() + min(seconds, self.longest_visibility))
         return True
+
+    def show_all(self, *, delayed: bool = True) -> None:
+        """Let every visibility, and every delay where wanted, run out now."""
+        for message in self.messages.values():
+            if message.hidden and (delayed or message.receives):
+                self._hide_until(message, time.monotonic())
 
     def counts(self) -> tuple[int, int]:
         """Messages visible, and not."""
@@ -121,7 +129,9 @@ class MemoryQueue:
         if self.rng.random() < self.twice:
             self.ready.append(message.id)
         else:
-            seconds = self.visibility_seconds if visibility is None else visibility
+            seconds = min(
+                self.visibility_seconds if visibility is None else visibility, self.longest_visibility
+            )
             self._hide_until(message, time.monotonic() + seconds)
         return receipt
 

@@ -39,6 +39,7 @@ class SqsServer:
         self.queues: dict[str, MemoryQueue] = {}
         self.calls: Counter[tuple[str, str]] = Counter()
         self.denied: set[str] = set()
+        self.moves: dict[str, list[Request]] = {}
         self.refuse_entry: Callable[[str, Request], bool] = lambda action, entry: False
         self._failures: dict[str, list[SqsError]] = {}
         self._loop = asyncio.new_event_loop()
@@ -60,12 +61,14 @@ class SqsServer:
         ready.set()
         self._loop.run_forever()
         server.close()
+        self._loop.close()
 
     def reset(self) -> None:
         """Forget all queues, calls and faults."""
         self.queues.clear()
         self.calls.clear()
         self.denied.clear()
+        self.moves.clear()
         self._failures.clear()
         self._arrived.clear()
         self.refuse_entry = lambda action, entry: False
@@ -74,6 +77,7 @@ class SqsServer:
         """Let all calls work again."""
         self._failures.clear()
         self.denied.clear()
+        self.moves.clear()
 
     def stop(self) -> None:
         """Serve no more."""
@@ -105,6 +109,8 @@ class SqsServer:
         if action == "Seconds":  # ours alone, for benchmarks
             queue = self.queues[name]
             return {"Seconds": queue.last_delete - (queue.first_receive or 0), "Left": len(queue.messages)}
+        if action == "ListMessageMoveTasks":
+            return {"Results": self.moves.get(request["SourceArn"].rpartition(":")[2], [])}
         if name not in self.queues:
             raise SqsError("com.amazonaws.sqs#QueueDoesNotExist")
         return await _ACTIONS[action](self, self.queues[name], request)
@@ -199,6 +205,8 @@ def _shown(message: Stored, receipt: str) -> Request:
     }
     if message.group is not None:
         system["MessageGroupId"] = message.group
+    if message.source_arn is not None:
+        system["DeadLetterQueueSourceArn"] = message.source_arn
     return {
         "MessageId": message.id,
         "ReceiptHandle": receipt,

@@ -114,6 +114,10 @@ class World:
         """The change log of a bulk change."""
         return self._select('"DeviceBulkChangeLog" WHERE "BulkChangeId" = :id ORDER BY "Id"', id=bulk)
 
+    def whole_log(self) -> list[Row]:
+        """The change log of all bulk changes."""
+        return self._select('"DeviceBulkChangeLog"')
+
     def messages(self, bulk: int) -> list[Row]:
         """The messages about a bulk change that are queued or sent, attributes read."""
         found = self._select(f"{self.own_name('message')} WHERE bulk_change_id = :id ORDER BY id", id=bulk)
@@ -132,6 +136,12 @@ class World:
         """Change something behind the program's back."""
         with self.engine.begin() as connection:
             connection.execute(sa.text(statement), values)
+
+    def account_is_large(self) -> None:
+        """Let the last scan have shown so many devices that lookups are the cheaper way."""
+        values = {"name": "account_size:0000998877-00001", "value": "1000000", "at": "2026-11-20 08:00:00"}
+        table = self.own_name("meta")
+        self.execute(f"INSERT INTO {table} (name, value, changed_at) VALUES (:name, :value, :at)", **values)
 
     def calls(self, endpoint: str = "") -> int:
         """How many carrier calls the sandbox saw whose endpoint contains this."""

@@ -53,14 +53,13 @@ Confirm = Annotated[
 
 def wanted_of(
     state: str | None,
-    *,
-    bulk_change: int | None,
-    iccid: str | None,
-    category: str | None,
-    carrier: str | None,
-    text: str | None,
-    since: str | None,
-    older_than: str | None,
+    bulk_change: int | None = None,
+    iccid: str | None = None,
+    category: str | None = None,
+    carrier: str | None = None,
+    text: str | None = None,
+    since: str | None = None,
+    older_than: str | None = None,
 ) -> Wanted:
     """The filter that the options mean; raises `UsageError`."""
     from pondctl.models import Carrier
@@ -68,7 +67,7 @@ def wanted_of(
     from pondctl.services._duration import read_duration
 
     return Wanted(
-        state=state,
+        state=None if state == "any" else state,
         bulk_change_id=bulk_change,
         iccid=iccid,
         category=category,
@@ -148,6 +147,30 @@ def tell(app: AppContext, desk: Desk, result: DeskResult) -> None:
     if ending is not None:
         raise ending
     raise typer.Exit(code)
+
+
+def tell_waiting(app: AppContext) -> None:
+    """Say what still lies in the dead-letter queue, where it may yet be lost."""
+    if app.queueing.dead_letters is None:
+        return
+    from pondctl.services._dead_pull import describe_waiting
+
+    if waiting := describe_waiting(app.queueing.dead_letters):
+        app.output.warn(waiting)
+
+
+def why_nothing_to_pull(app: AppContext) -> str:
+    """There is no dead-letter queue."""
+    if app.settings.queue.url == "database":
+        return "nothing to pull: what dies in the embedded queue is in the inbox at once"
+    return "nothing to pull: queue.dead_letter_url is not set"
+
+
+def raise_if_stopped(app: AppContext) -> None:
+    """Let the exit code tell that a signal came."""
+    from pondctl.services._run import raise_if_stopped as ended
+
+    ended(app.stop, "pondctl dead-letter review")
 
 
 def _ending(desk: Desk, result: DeskResult) -> PondctlError | None:

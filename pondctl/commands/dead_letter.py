@@ -46,34 +46,18 @@ def list_(
 ) -> None:
     """Show dead letters, oldest first, without what they carry; looking costs no receive."""
     from pondctl.output.tables import Column
-    from pondctl.services._dead_show import letter_lines, more_note
+    from pondctl.services._dead_show import list_letters
 
     context: AppContext = ctx.obj
     context.use(output=output)
-    wanted = shared.wanted_of(
-        None if state == "any" else state,
-        bulk_change=bulk_change,
-        iccid=iccid,
-        category=category,
-        carrier=carrier,
-        text=text,
-        since=since,
-        older_than=older_than,
-    )
-    most = None if all_ else limit
-    rules = context.queueing.rules
-    rows = letter_lines(context.database, wanted, rules, most)
+    wanted = shared.wanted_of(state, bulk_change, iccid, category, carrier, text, since, older_than)
+    found = list_letters(context.database, wanted, context.queueing.rules, None if all_ else limit)
     names = ("id", "state", "category", "bulk_change_id", "retry_number", "created", "requeued", "reason")
-    context.output.table(
-        rows, [Column(name, fold=name == "reason") for name in names], empty="no dead letters"
-    )
-    if note := more_note(context.database, wanted, most):
-        context.output.note(note)
-    if context.queueing.dead_letters is not None:
-        from pondctl.services._dead_pull import describe_waiting
-
-        if waiting := describe_waiting(context.queueing.dead_letters):
-            context.output.warn(waiting)
+    columns = [Column(name, fold=name == "reason") for name in names]
+    context.output.table(found.lines, columns, empty="no dead letters")
+    if found.more:
+        context.output.note(found.more)
+    shared.tell_waiting(context)
 
 
 @app.command("show")
@@ -120,16 +104,7 @@ def requeue(
     context: AppContext = ctx.obj
     context.use(output=output, dry_run=dry_run)
     edit = read_edit(set_ or (), unset or ())
-    wanted = shared.wanted_of(
-        "open",
-        bulk_change=bulk_change,
-        iccid=iccid,
-        category=category,
-        carrier=carrier,
-        text=text,
-        since=since,
-        older_than=older_than,
-    )
+    wanted = shared.wanted_of("open", bulk_change, iccid, category, carrier, text, since, older_than)
     context.announce()
     desk = shared.desk_of(context, reason)
     scope = shared.scope_for(context, ids, wanted, verb="requeue")
@@ -158,16 +133,7 @@ def discard(
     """Put dead letters aside, with the reason; `restore` takes it back until they are pruned."""
     context: AppContext = ctx.obj
     context.use(output=output, dry_run=dry_run)
-    wanted = shared.wanted_of(
-        "open",
-        bulk_change=bulk_change,
-        iccid=iccid,
-        category=category,
-        carrier=carrier,
-        text=text,
-        since=since,
-        older_than=older_than,
-    )
+    wanted = shared.wanted_of("open", bulk_change, iccid, category, carrier, text, since, older_than)
     context.announce()
     desk = shared.desk_of(context, reason)
     desk.require_reason()
@@ -193,16 +159,7 @@ def restore(
     """Take back that dead letters were discarded."""
     context: AppContext = ctx.obj
     context.use(output=output, dry_run=dry_run)
-    wanted = shared.wanted_of(
-        "discarded",
-        bulk_change=bulk_change,
-        iccid=None,
-        category=category,
-        carrier=None,
-        text=text,
-        since=since,
-        older_than=None,
-    )
+    wanted = shared.wanted_of("discarded", bulk_change=bulk_change, category=category, text=text, since=since)
     context.announce()
     desk = shared.desk_of(context, reason)
     scope = shared.scope_for(context, ids, wanted, verb="restore")
@@ -223,11 +180,7 @@ def pull(
     context.announce()
     puller = context.queueing.puller
     if puller is None:
-        context.output.note(
-            "nothing to pull: what dies in the embedded queue is in the inbox at once"
-            if context.settings.queue.url == "database"
-            else "nothing to pull: queue.dead_letter_url is not set"
-        )
+        context.output.note(shared.why_nothing_to_pull(context))
         context.output.record({"command": "dead-letter pull", "received": 0})
         return
     if warning := puller.require_no_move():
@@ -252,15 +205,7 @@ def review(
     context: AppContext = ctx.obj
     require_screen()
     require_review()
-    wanted = shared.wanted_of(
-        None if state == "any" else state,
-        bulk_change=bulk_change,
-        iccid=None,
-        category=None,
-        carrier=None,
-        text=text,
-        since=None,
-        older_than=None,
-    )
+    wanted = shared.wanted_of(state, bulk_change=bulk_change, text=text)
     desk = review_desk(context, wanted)
     open_review(desk)
+    shared.raise_if_stopped(context)

@@ -40,7 +40,8 @@ def worker(
     """Consume the queue: check bulk changes when they are due, retry what was deferred."""
     from pondctl.services._duration import read_duration
     from pondctl.services._health import HealthFile
-    from pondctl.services.worker import Tally, Worker, WorkerOptions
+    from pondctl.services._tally import Tally, WorkerOptions
+    from pondctl.services.worker import Worker
 
     app: AppContext = ctx.obj
     app.use(output=output, progress=not no_progress, requests_per_second=rps, workers=workers)

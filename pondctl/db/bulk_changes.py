@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -41,6 +42,13 @@ class BulkChanges:
             found |= {b.id: b for b in self._read(self._select().where(self._header["Id"].in_(chunk)))}
         return found
 
+    def find_made_by(self, created_by: str) -> int | None:
+        """The newest one that was made by just this maker."""
+        header = self._header
+        query = sa.select(sa.func.max(header["Id"])).where(header["CreatedBy"] == created_by)
+        found: int | None = self._connection.execute(query).scalar()
+        return found
+
     def summary(self, bulk_change_id: int) -> BulkChangeSummary:
         """A header with the counts of its rows."""
         return self._with_counts([self.get(bulk_change_id)])[0]
@@ -52,19 +60,15 @@ class BulkChanges:
         *,
         open_only: bool = False,
         service_provider_ids: Collection[int] = (),
+        other_than: Collection[int] = (),
+        since: datetime | None = None,
         before_id: int | None = None,
     ) -> list[BulkChangeSummary]:
         """Newest first. `before_id` continues a list; no provider ids: all."""
-        header = self._header
-        query = self._select().order_by(header["Id"].desc())
-        if status is not None:
-            query = query.where(header["Status"] == status)
-        if open_only:
-            query = query.where(header["Status"].not_in(_ENDS))
-        if service_provider_ids:
-            query = query.where(header["ServiceProviderId"].in_(sorted(service_provider_ids)))
+        where = self._narrowed(status, open_only, service_provider_ids, other_than, since)
+        query = self._select().where(*where).order_by(self._header["Id"].desc())
         if before_id is not None:
-            query = query.where(header["Id"] < before_id)
+            query = query.where(self._header["Id"] < before_id)
         if limit is not None:
             query = query.limit(limit)
         summaries: list[BulkChangeSummary] = []
@@ -72,10 +76,39 @@ class BulkChanges:
             summaries += self._with_counts(chunk)
         return summaries
 
-    def count(self, status: str | None = None) -> int:
-        """How many there are, with this status word or in all."""
-        where = [] if status is None else [self._header["Status"] == status]
-        return self._count(*where)
+    def count(
+        self,
+        status: str | None = None,
+        *,
+        open_only: bool = False,
+        service_provider_ids: Collection[int] = (),
+        other_than: Collection[int] = (),
+        since: datetime | None = None,
+    ) -> int:
+        """How many `list_summaries` would give."""
+        return self._count(*self._narrowed(status, open_only, service_provider_ids, other_than, since))
+
+    def _narrowed(
+        self,
+        status: str | None,
+        open_only: bool,
+        providers: Collection[int],
+        other_than: Collection[int],
+        since: datetime | None,
+    ) -> list[sa.ColumnElement[bool]]:
+        header = self._header
+        where: list[sa.ColumnElement[bool]] = []
+        if status is not None:
+            where.append(header["Status"] == status)
+        if open_only:
+            where.append(header["Status"].not_in(_ENDS))
+        if providers:
+            where.append(header["ServiceProviderId"].in_(sorted(providers)))
+        if other_than:
+            where.append(header["ServiceProviderId"].not_in(sorted(other_than)))
+        if since is not None:
+            where.append(header["CreatedDate"] >= since)
+        return where
 
     def count_open(self) -> int:
         """How many have not come to their end."""

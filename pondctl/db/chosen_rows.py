@@ -13,13 +13,14 @@ from pondctl.db.batches import chunks
 from pondctl.db.dialects import ROWS_A_STATEMENT
 from pondctl.db.host_tables import HostTables
 from pondctl.db.row_reads import read_rows, select_rows
-from pondctl.db.work_rows import bare_iccid, is_failed, is_unsettled, is_work
+from pondctl.db.work_rows import is_failed, is_unsettled, is_work
 from pondctl.errors import ConfigurationError
 from pondctl.models import BulkStatus, DeviceChange
 
 _ENDS: Final = (BulkStatus.PROCESSED, BulkStatus.ERROR)
-# How SIM storage pads a number; an index finds these spellings, others are looked for among open rows.
+# How SIM storage pads a number, and what people put between its digits.
 _PADDINGS: Final = ("", "F", "f")
+_FILLERS: Final = (" ", "\t", "\u00a0", "-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,23 +81,20 @@ class ChosenRows:
         return read_rows(self._connection, query.order_by(row["Id"]))
 
     def naming(self, iccids: Iterable[str]) -> Iterator[NamedRow]:
-        """The rows that name these devices, given as they are sent.
-
-        Odd spellings are found while the row is unsettled and its bulk change has not ended.
-        """
+        """The rows that name these devices, given as they are sent; padded ones too, by the index."""
         for chunk in chunks(iccids, ROWS_A_STATEMENT // len(_PADDINGS)):
             yield from self._named(
                 self._row["ICCID"].in_([i + padding for i in chunk for padding in _PADDINGS])
             )
-            yield from self._named(self._oddly_spelt(chunk))
 
-    def _oddly_spelt(self, iccids: Sequence[str]) -> sa.ColumnElement[bool]:
+    def page_oddly_spelt(self, after_id: int, limit: int) -> list[NamedRow]:
+        """The next open rows whose ICCID has blanks or dashes in it, in bulk changes that have not ended."""
         row = self._row
-        padded = sa.or_(*(row["ICCID"] == bare_iccid(row) + padding for padding in _PADDINGS))
-        in_open_bulk_change = self._header["Status"].not_in(_ENDS)
-        return sa.and_(bare_iccid(row).in_(iccids), ~padded, is_unsettled(row), in_open_bulk_change)
+        odd = sa.or_(*(row["ICCID"].contains(filler, autoescape=True) for filler in _FILLERS))
+        open_here = sa.and_(is_unsettled(row), self._header["Status"].not_in(_ENDS), row["Id"] > after_id)
+        return self._named(sa.and_(odd, open_here), limit)
 
-    def _named(self, where: sa.ColumnElement[bool]) -> list[NamedRow]:
+    def _named(self, where: sa.ColumnElement[bool], limit: int | None = None) -> list[NamedRow]:
         row, header = self._row, self._header
         work = sa.and_(is_work(row, header["Id"]), header["Status"].not_in(_ENDS))
         is_open = sa.case((sa.or_(is_unsettled(row), work), 1), else_=0)
@@ -105,6 +103,7 @@ class ChosenRows:
             .join_from(row.table, header.table, row["BulkChangeId"] == header["Id"])
             .where(where, row.alive(), header.alive())
             .order_by(row["Id"])
+            .limit(limit)
         )
         return [NamedRow(*found[:4], bool(found[4])) for found in self._connection.execute(query)]
 

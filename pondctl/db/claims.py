@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from pondctl.db.batches import chunks, execute_many
 from pondctl.db.dialects import utcnow
+from pondctl.db.guarded_insert import insert_unless, parameters
 from pondctl.db.own_tables import OwnTables
 from pondctl.db.records import RunRecord
 from pondctl.db.runs import ABANDONED, RUNNING
@@ -111,18 +112,13 @@ _ROW: Final = (
 @lru_cache(maxsize=8)
 def _insert(tables: OwnTables) -> sa.Insert:
     """One statement claims and checks: no lock can be set, and no other claim won, in between."""
-    step, other, lock = tables.step, tables.step.alias(), tables.device_lock.c
-    values: dict[str, sa.ColumnElement[Any]] = {
-        name: sa.bindparam(f"new_{name}", type_=step.c[name].type) for name in _ROW
-    }
-    values["opened_at"] = utcnow()
+    other, lock = tables.step.alias(), tables.device_lock.c
     locked = sa.exists().where(
         lock.iccid == sa.bindparam("locked_iccid", type_=lock.iccid.type),
         sa.bindparam("refuse_locked", type_=sa.Integer()) == 1,
     )
     taken = sa.exists().where(other.c.claim == sa.bindparam("taken", type_=other.c.claim.type))
-    free = sa.select(*values.values()).where(~taken, ~locked)
-    return sa.insert(step).inline().from_select(list(values), free)
+    return insert_unless(tables.step, _ROW, {"opened_at": utcnow()}, taken, locked)
 
 
 @lru_cache(maxsize=8)
@@ -158,9 +154,8 @@ def _row(new: NewClaim) -> dict[str, Any]:
         "intent": "{}",
         "state": CLAIM_OPEN,
     }
-    row: dict[str, Any] = {f"new_{name}": value for name, value in values.items()}
     checks = {"locked_iccid": subject.iccid, "refuse_locked": int(new.refuse_locked), "taken": new.claim}
-    return row | checks
+    return parameters(values) | checks
 
 
 def _end_row(end: ClaimEnd) -> dict[str, Any]:

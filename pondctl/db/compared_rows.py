@@ -73,6 +73,17 @@ class ComparedRows:
             query = query.where(row["BulkChangeId"] == bulk_change_id, ~self._has_newer())
         return [ComparedRow._make(found) for found in self._connection.execute(query)]
 
+    def headers(self, after_id: int, limit: int) -> list[tuple[int, str, int]]:
+        """The next bulk changes by id: (id, status, service provider)."""
+        header = self._header
+        query = (
+            sa.select(header["Id"], header["Status"], header["ServiceProviderId"])
+            .where(header.alive(), header["Id"] > after_id)
+            .order_by(header["Id"])
+            .limit(limit)
+        )
+        return [(found[0], found[1], found[2]) for found in self._connection.execute(query)]
+
     def unsettled_counts(self, bulk_change_ids: list[int]) -> dict[int, int]:
         """How many rows of each of these bulk changes are not settled; those without any are missing."""
         row = self._row
@@ -108,4 +119,4 @@ class ComparedRows:
         row = self._row
         other: Any = row.table.alias()
         alive = other.c.IsDeleted == sa.false() if row.has("IsDeleted") else sa.true()
-        return sa.exists().where(other.c.ICCID == row["ICCID"], other.c.Id > row["Id"], alive)
+        return sa.exists().where(row["ICCID"] == other.c.ICCID, row["Id"] < other.c.Id, alive)

@@ -37,6 +37,11 @@ class DeviceChanges:
         row = self._row
         return self._page(sa.and_(row["BulkChangeId"] == bulk_change_id, is_failed(row)), after_id, limit)
 
+    def page_unsettled(self, bulk_change_id: int, after_id: int, limit: int) -> list[DeviceChange]:
+        """The next rows that need further work in the host's eyes."""
+        row = self._row
+        return self._page(sa.and_(row["BulkChangeId"] == bulk_change_id, is_unsettled(row)), after_id, limit)
+
     def page(self, bulk_change_id: int, after_id: int, limit: int) -> list[DeviceChange]:
         """The next rows, whatever they say."""
         row = self._row

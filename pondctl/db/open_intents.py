@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -22,19 +22,8 @@ _KEYS_A_STATEMENT: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
-    """The process behind a run: whether it may still be at work is for its host to say."""
-
-    run_id: str
-    leased: bool
-    host_key: str
-    pid: int
-    process_started: float
-
-
-@dataclass(frozen=True, slots=True)
 class OpenIntent:
-    """A write that may have taken effect, or may yet; with the row that asked for it, and its run."""
+    """A write that may have taken effect, or may yet, and what it was for."""
 
     id: int
     write: UnresolvedWrite
@@ -42,11 +31,10 @@ class OpenIntent:
     service_provider_id: int
     bulk_change_id: int | None
     opened_at: datetime
-    holder: Holder
 
 
 class OpenIntents:
-    """Reads the table `step` together with `run`."""
+    """Reads the table `step`, and of `run` who is alive."""
 
     def __init__(self, connection: sa.Connection, tables: OwnTables) -> None:
         self._connection = connection
@@ -54,18 +42,17 @@ class OpenIntents:
         self._run = tables.run
 
     def page(self, after_id: int, limit: int) -> list[OpenIntent]:
-        """The next unresolved writes by id."""
-        t, r = self._step.c, self._run.c
+        """The next unresolved writes by id, whichever run made them."""
+        t = self._step.c
         what = (t.id, t.run_id, t.sequence, t.kind, t.iccid, t.intent, t.cut_at)
-        about = (t.state, t.service_provider_id, t.bulk_change_id, t.opened_at)
+        about = (t.state, t.service_provider_id, t.bulk_change_id, t.opened_at, utcnow())
         query = (
-            sa.select(*what, *about, self._leased(), r.host_key, r.pid, r.process_started, utcnow())
-            .join_from(self._step, self._run, t.run_id == r.run_id)
+            sa.select(*what, *about)
             .where(t.state.in_(_UNRESOLVED), t.kind.not_in(_NO_WRITES), t.id > after_id)
             .order_by(t.id)
             .limit(limit)
         )
-        return [_intent(tuple(row)) for row in self._connection.execute(query)]
+        return [_intent(row) for row in self._connection.execute(query)]
 
     def in_work(self, claims: Collection[str], iccids: Collection[str], since: datetime) -> set[str]:
         """The devices that a live run holds by one of these claims, or that a run has touched since."""
@@ -92,15 +79,9 @@ class OpenIntents:
         query = sa.select(r.claim).where(r.claim.startswith(prefix), r.lease_until > utcnow())
         return {int(claim.removeprefix(prefix)) for claim in self._connection.execute(query).scalars()}
 
-    def _leased(self) -> sa.ColumnElement[int]:
-        r = self._run.c
-        return sa.case((sa.and_(r.state == RUNNING, r.lease_until > utcnow()), 1), else_=0)
 
-
-def _intent(row: tuple[Any, ...]) -> OpenIntent:
-    row_id, run_id, sequence, kind, iccid, intent, cut_at, *about = row
-    state, provider, bulk_change_id, opened_at, leased, host_key, pid, started, now = about
+def _intent(row: Sequence[Any]) -> OpenIntent:
+    row_id, run_id, sequence, kind, iccid, intent, cut_at, *about, now = row
     age = (now - cut_at).total_seconds() if cut_at else 0.0
     write = UnresolvedWrite(StepKey(run_id, sequence), StepKind(kind), iccid, json.loads(intent), age)
-    holder = Holder(run_id, bool(leased), host_key, pid, started)
-    return OpenIntent(row_id, write, state, provider, bulk_change_id, opened_at, holder)
+    return OpenIntent(row_id, write, *about)

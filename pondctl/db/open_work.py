@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -54,7 +54,7 @@ class OpenWork:
         found: dict[int, KnownBulkChange] = {}
         for chunk in chunks(bulk_change_ids):
             rows = self._connection.execute(_find(self._header, self._row), {"ids": chunk})
-            found |= {row[0]: _known(row) for row in rows.tuples()}
+            found |= {row[0]: _known(row) for row in rows}
         return found
 
     def page_forgotten(
@@ -86,7 +86,7 @@ class OpenWork:
             .order_by(header["Id"])
             .limit(limit)
         )
-        return [_known(row).bulk_change for row in self._connection.execute(query).tuples()]
+        return [_known(row).bulk_change for row in self._connection.execute(query)]
 
 
 @lru_cache(maxsize=8)
@@ -111,6 +111,6 @@ def _before(date: sa.ColumnElement[datetime], seconds: float) -> sa.ColumnElemen
     return sa.and_(date.is_not(None), date < utc_in(-seconds))
 
 
-def _known(row: tuple[Any, ...]) -> KnownBulkChange:
+def _known(row: Sequence[Any]) -> KnownBulkChange:
     bulk_change = BulkChange(row[0], row[1], row[2], row[3] or "", row[4], *row[5:8])
     return KnownBulkChange(bulk_change, bool(row[8]), bool(row[9]))

@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -65,6 +66,7 @@ class DatabasePace:
         self._waiting = self._used = 0
         self._reserved_at = time.monotonic()
         self._slots: deque[float] = deque()
+        self._most = 0
         self._event = 0
         self._clock = _ClockDifference()
 
@@ -97,18 +99,34 @@ class DatabasePace:
 
     def _take(self) -> float | None:
         """The next slot of this process, by its own monotonic clock; None when the run is to stop."""
-        with self._reserving:
-            while not self._stop.is_set():
-                if self._slots:
-                    return self._slots.popleft()
-                wanted = self._wanted()
-                reserved = self._database.write(lambda unit, wanted=wanted: self._reserve(unit, wanted))  # type: ignore[misc]
-                self._clock.learn(reserved.now / _MICRO, time.monotonic())
-                self._slots.extend(self._clock.local(slot / _MICRO) for slot in reserved.slots)
+        while not self._stop.is_set():
+            if self._runs_low() and self._reserving.acquire(blocking=False):
+                # One thread fetches more while the others go on with what is there.
+                try:
+                    self._refill()
+                finally:
+                    self._reserving.release()
+            with suppress(IndexError):
+                return self._slots.popleft()
+            with self._reserving:
                 if not self._slots:
-                    ahead = (reserved.free_at - reserved.now) / _MICRO - _HORIZON
-                    self._stop.wait(min(max(ahead, self._interval / 2), 0.5))
+                    self._refill()
         return None
+
+    def _runs_low(self) -> bool:
+        """Whether calls are made faster than slots come due, and few are left."""
+        slots = self._slots.copy()
+        return 0 < len(slots) <= self._most / 2 and slots[0] <= time.monotonic()
+
+    def _refill(self) -> None:
+        wanted = self._wanted()
+        reserved = self._database.write(lambda unit: self._reserve(unit, wanted))
+        self._clock.learn(reserved.now / _MICRO, time.monotonic())
+        self._most = len(reserved.slots)
+        self._slots.extend(self._clock.local(slot / _MICRO) for slot in reserved.slots)
+        if not self._slots:
+            ahead = (reserved.free_at - reserved.now) / _MICRO - _HORIZON
+            self._stop.wait(min(max(ahead, self._interval / 2), 0.5))
 
     def _wanted(self) -> int:
         """How many slots to take: as many as threads wait, or as were used of late.

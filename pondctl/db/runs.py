@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
 from typing import Any, Final
 
@@ -90,6 +90,11 @@ class Runs:
         """The run that holds a target, also when its lease is over."""
         found = self._read(self._select().where(self._table.c.claim == target))
         return found[0] if found else None
+
+    def holders(self, targets: Collection[str]) -> dict[str, RunRecord]:
+        """The runs that hold these targets, by target."""
+        found = self._read(self._select().where(self._table.c.claim.in_(targets)))
+        return {run.target: run for run in found if run.target is not None}
 
     def list_recent(
         self,

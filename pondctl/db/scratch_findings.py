@@ -27,21 +27,33 @@ class ScratchFindings:
         self._connection = connection
         self._expecting = False
         connection.execute(
-            "CREATE TABLE finding (seq INTEGER PRIMARY KEY, kind TEXT, mender INTEGER, text TEXT, result TEXT)"
+            "CREATE TABLE finding (seq INTEGER PRIMARY KEY, kind TEXT, mender INTEGER, text TEXT, "
+            "result TEXT, held INTEGER)"
         )
         connection.execute("CREATE INDEX finding_kind ON finding (kind, seq)")
         connection.execute("CREATE TABLE expected (key BLOB PRIMARY KEY, text TEXT) WITHOUT ROWID")
 
-    def expect(self, texts: Iterable[str]) -> None:
-        """From now on keep only findings with just these texts."""
+    def expect(self, findings: Iterable[tuple[str, str]]) -> None:
+        """From now on keep only findings with just these keys: (text, key)."""
         self._expecting = True
-        rows = ((_key(text), text) for text in texts)
+        rows = ((_digest(key), text) for text, key in findings)
         self._connection.executemany("INSERT OR IGNORE INTO expected VALUES (?, ?)", rows)
 
-    def add(self, findings: Sequence[tuple[str, int, str]]) -> None:
-        """Keep (kind, mender, text)."""
-        kept = [f for f in findings if self._meets(f[2])] if self._expecting else findings
-        self._connection.executemany("INSERT INTO finding (kind, mender, text) VALUES (?, ?, ?)", kept)
+    def add(self, findings: Sequence[tuple[str, int, str, str]], *, held: bool = False) -> None:
+        """Keep (kind, mender, text, key). `held`: until `release` or `drop_held` says whether it counts."""
+        kept = [f for f in findings if self._meets(f[3])] if self._expecting else findings
+        self._connection.executemany(
+            "INSERT INTO finding (kind, mender, text, held) VALUES (?, ?, ?, ?)",
+            ((*finding[:3], int(held)) for finding in kept),
+        )
+
+    def release(self) -> None:
+        """What was held counts."""
+        self._connection.execute("UPDATE finding SET held = 0 WHERE held = 1")
+
+    def drop_held(self) -> None:
+        """What was held does not count."""
+        self._connection.execute("DELETE FROM finding WHERE held = 1")
 
     def not_met(self) -> Iterator[str]:
         """The texts that were expected and not found."""
@@ -83,10 +95,10 @@ class ScratchFindings:
             "UPDATE finding SET result = ? WHERE seq = ?", ((result, seq) for seq, result in results)
         )
 
-    def _meets(self, text: str) -> bool:
-        gone = self._connection.execute("DELETE FROM expected WHERE key = ?", (_key(text),))
+    def _meets(self, key: str) -> bool:
+        gone = self._connection.execute("DELETE FROM expected WHERE key = ?", (_digest(key),))
         return gone.rowcount == 1
 
 
-def _key(text: str) -> bytes:
-    return hashlib.sha256(text.encode()).digest()
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode()).digest()

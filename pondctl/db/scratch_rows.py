@@ -9,6 +9,12 @@ from typing import Final, NamedTuple
 from pondctl.db.batches import chunks
 
 _PAGE: Final = 1000
+# A SIM that has packages is POND's, whatever the host's provider says.
+_ABSENT: Final = (
+    "FROM newest n WHERE n.passed_over = 0 AND n.processed = 1 AND coalesce(n.errors, 0) = 0 "
+    "AND n.target = 'active' AND NOT EXISTS (SELECT 1 FROM device d WHERE d.iccid = n.iccid) "
+    "AND NOT EXISTS (SELECT 1 FROM sim s WHERE s.iccid = n.iccid)"
+)
 
 
 class NewestRow(NamedTuple):
@@ -89,6 +95,25 @@ class ScratchRows:
         )
         for found in self._connection.execute(query):
             yield Pair(NewestRow._make(found[:10]), bool(found[10]), *found[11:])
+
+    def count_absent(self) -> int:
+        """How many rows take a device for active that the carrier did not show."""
+        count: int = self._connection.execute(f"SELECT count(*) {_ABSENT}").fetchone()[0]
+        return count
+
+    def some_absent(self, most: int) -> list[str]:
+        """Up to so many of these devices, taken from all over."""
+        stride = max(1, -(-self.count_absent() // most))
+        query = (
+            f"SELECT iccid FROM (SELECT n.iccid, row_number() OVER (ORDER BY n.iccid) AS place {_ABSENT}) "
+            "WHERE place % ? = 0 LIMIT ?"
+        )
+        return [row[0] for row in self._connection.execute(query, (stride, most))]
+
+    def absent(self) -> Iterator[NewestRow]:
+        """Their rows, in order."""
+        for found in self._connection.execute(f"SELECT n.* {_ABSENT} ORDER BY n.iccid"):
+            yield NewestRow._make(found)
 
     def tally(self, found: Mapping[int, int], unsettled: Mapping[int, int]) -> None:
         """Count rows, and those of them that are not settled, by bulk change."""

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from pondctl.db.batches import chunks, execute_many
 from pondctl.db.dialects import utcnow
+from pondctl.db.guarded_insert import insert_unless, parameters
 from pondctl.db.own_tables import OwnTables
 from pondctl.db.step_records import (
     NewWrite,
@@ -160,16 +161,12 @@ _ROW: Final = (
 # Statements that every turn of a run needs are built once for each database.
 @lru_cache(maxsize=8)
 def _insert(tables: OwnTables) -> sa.Insert:
-    step, other = tables.step, tables.step.alias()
-    values: dict[str, sa.ColumnElement[Any]] = {
-        name: sa.bindparam(f"new_{name}", type_=step.c[name].type) for name in _ROW
-    }
-    ended = values["state"] == str(StepState.DONE)
-    closed = sa.case((ended, utcnow()), else_=sa.null())
-    values |= {"opened_at": utcnow(), "sent_at": utcnow(), "closed_at": closed}
+    other = tables.step.alias()
+    state = sa.bindparam("new_state", type_=other.c.state.type)
+    closed = sa.case((state == str(StepState.DONE), utcnow()), else_=sa.null())
+    times = {"opened_at": utcnow(), "sent_at": utcnow(), "closed_at": closed}
     there = sa.exists().where(other.c.claim == sa.bindparam("new_claim", type_=other.c.claim.type))
-    missing = sa.select(*values.values()).where(~there)
-    return sa.insert(step).inline().from_select(list(values), missing)
+    return insert_unless(tables.step, _ROW, times, there)
 
 
 @lru_cache(maxsize=8)
@@ -210,7 +207,7 @@ def _row(key: StepKey, kind: StepKind, subject: Subject, state: StepState) -> di
         "bulk_change_id": subject.bulk_change_id,
         "state": str(state),
     }
-    return {f"new_{name}": value for name, value in values.items()}
+    return parameters(values)
 
 
 def _end_row(end: WriteEnd) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Self
 import sqlalchemy as sa
 
 from pondctl.db.bulk_changes import BulkChanges
+from pondctl.db.bulk_facts import BulkFacts
 from pondctl.db.change_log import ChangeLog
 from pondctl.db.claims import Claims
 from pondctl.db.chosen_rows import ChosenRows
@@ -18,6 +19,8 @@ from pondctl.db.compared_rows import ComparedRows
 from pondctl.db.dead_letters import DeadLetters
 from pondctl.db.deliveries import Deliveries
 from pondctl.db.device_changes import DeviceChanges
+from pondctl.db.device_history import DeviceHistory
+from pondctl.db.device_rows import DeviceRows
 from pondctl.db.device_checks import DeviceChecks
 from pondctl.db.dialects import utcnow
 from pondctl.db.driver_errors import Trouble, diagnose
@@ -33,6 +36,7 @@ from pondctl.db.outcomes import Outcomes
 from pondctl.db.own_tables import OwnTables
 from pondctl.db.package_rows import PackageRows
 from pondctl.db.rate_plans import RatePlans
+from pondctl.db.row_counts import RowCounts
 from pondctl.db.row_fixes import RowFixes
 from pondctl.db.runs import Runs
 from pondctl.db.steps import Steps
@@ -107,6 +111,26 @@ class Unit:
     def device_changes(self) -> DeviceChanges:
         """Rows."""
         return DeviceChanges(self.host, self.host_tables)
+
+    @cached_property
+    def row_counts(self) -> RowCounts:
+        """How far the rows are."""
+        return RowCounts(self.host, self.host_tables)
+
+    @cached_property
+    def bulk_facts(self) -> BulkFacts:
+        """What is known of bulk changes beside their rows."""
+        return BulkFacts(self.state, self.own_tables)
+
+    @cached_property
+    def device_rows(self) -> DeviceRows:
+        """All that the host says about one device."""
+        return DeviceRows(self.host, self.host_tables)
+
+    @cached_property
+    def device_history(self) -> DeviceHistory:
+        """All that pondctl has kept about one device."""
+        return DeviceHistory(self.state, self.own_tables)
 
     @cached_property
     def chosen_rows(self) -> ChosenRows:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pondctl.output.results import Writer
     from pondctl.output.status_line import StatusLine
     from pondctl.output.tables import Column
+    from pondctl.output.watched import Watched
 
 QUIET_CODES = frozenset({ExitCode.OK, ExitCode.BUSY, ExitCode.WAITING})
 REST = "-o json shows all of them"
@@ -92,6 +93,14 @@ class Output:
 
         shown = self._progress and not self.quiet and self._stderr.isatty()
         return StatusLine(self._stderr if shown else None)
+
+    def watched(self) -> Watched:
+        """The view of something that is looked at until it is over: live where stdout is a terminal."""
+        from pondctl.output.watched import Watched, live_view
+
+        live = live_view(self._stdout) if self.format is Format.TABLE and self._progress else None
+        quiet, settle = self.quiet, self._settle
+        return Watched(self.format, self._stdout, live, quiet, lambda code, end: settle(code, end, None))
 
     def table(
         self,

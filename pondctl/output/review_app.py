@@ -25,7 +25,15 @@ T = TypeVar("T")
 _PAGE: Final = 100
 # So near to the last row the next page is loaded.
 _NEAR: Final = 20
-_COLUMNS: Final = ("id", "state", "category", "bulk_change_id", "created", "requeued", "reason")
+_COLUMNS: Final = {
+    "id": "ID",
+    "state": "STATE",
+    "category": "CATEGORY",
+    "bulk_change_id": "BULK CHANGE",
+    "created": "CREATED",
+    "reason": "REASON",
+}
+_MINUTES: Final = 16
 _STATES: Final[Sequence[str | None]] = ("open", "discarded", "requeued", None)
 _KEYS: Final = "r requeue  e edit  d discard  u undo  / filter  s state  Tab pane  q quit"
 _PROMPTS: Final = {
@@ -83,7 +91,7 @@ class ReviewApp(App[None]):
 
     def on_mount(self) -> None:
         """Load the first page; everything else comes when it is asked for."""
-        self._table.add_columns(*(name.replace("_", " ").upper() for name in _COLUMNS))
+        self._table.add_columns(*_COLUMNS.values())
         self._table.focus()
         self.set_interval(0.25, self._leave_when_stopped)
         self._reload()
@@ -201,7 +209,7 @@ class ReviewApp(App[None]):
         rows = self._try(lambda: self._desk.page(self._state, self._text, after, _PAGE)) or ()
         self._all_loaded = len(rows) < _PAGE
         self._ids += [int(str(row["id"])) for row in rows]
-        self._table.add_rows([Text(shown(row[name])) for name in _COLUMNS] for row in rows)
+        self._table.add_rows([_cell(name, row[name]) for name in _COLUMNS] for row in rows)
 
     def _count(self) -> None:
         count = self._try(lambda: self._desk.count(self._state, self._text)) or 0
@@ -232,3 +240,8 @@ class ReviewApp(App[None]):
     def _leave_when_stopped(self) -> None:
         if self._desk.stopped():
             self.exit()
+
+
+def _cell(name: str, value: object) -> Text:
+    text = shown(value)
+    return Text(text[:_MINUTES].replace("T", " ") if name == "created" else text)

@@ -73,6 +73,11 @@ def print_cells(
     console.print(table, crop=False)
 
 
+def style_of(word: str) -> str:
+    """The colour of an outcome or a status word; none for a word without one."""
+    return _STYLES.get(word.lower(), "")
+
+
 def _least(column: Column, texts: Sequence[str], widest: int) -> int:
     """What the column needs: all of it, or its longest word (an id in a sentence stays whole too)."""
     if not column.fold:
@@ -83,4 +88,4 @@ def _least(column: Column, texts: Sequence[str], widest: int) -> int:
 
 
 def _styled(column: Column, text: str) -> Text:
-    return Text(text, style=_STYLES.get(text.lower(), "") if column.key in _STYLED else "")
+    return Text(text, style=style_of(text) if column.key in _STYLED else "")

@@ -93,6 +93,8 @@ def summary_lines(ending: Ending) -> Iterator[str]:
         f": {words((name, count) for name, count in counts if count)}" if devices else ""
     )
     for key, value in ending.extra.items():
+        if isinstance(value, list | tuple):
+            continue  # what json has room for; the hints say what of it matters
         yield f"{plain(key.replace('_', ' '))}: {shown(value)}"
     if ending.retry:
         yield _next_check(ending.retry, dry_run=head.dry_run)

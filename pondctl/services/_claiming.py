@@ -13,7 +13,7 @@ from pondctl.errors import Category
 from pondctl.models import DeviceOutcome, Operation, Outcome
 from pondctl.services._instructions import Claimed
 from pondctl.services._life_request import Work
-from pondctl.services._run import is_alive
+from pondctl.services._run import is_alive, this_host
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +86,7 @@ class Claiming:
         holders = {key.run_id for key in unit.claims.holders(names).values()} - {self.run_id}
         if not holders:
             return False
-        own = unit.runs.get(self.run_id)
-        dead = [run for run in map(unit.runs.get, sorted(holders)) if _is_dead(run, own)]
+        dead = [run for run in map(unit.runs.get, sorted(holders)) if is_over(run)]
         return sum(unit.claims.take_over(run) for run in dead) > 0
 
     def _reasons(self, unit: Unit, claims: Sequence[NewClaim]) -> dict[StepKey, str]:
@@ -128,7 +127,8 @@ def known_of(unit: Unit, iccids: Sequence[str]) -> dict[str, Claimed]:
     }
 
 
-def _is_dead(run: RunRecord, own: RunRecord) -> bool:
-    """Its lease is over in database time, or it was a process of this host that is gone."""
-    gone = run.host_key == own.host_key and not is_alive(run.pid, run.process_started)
-    return run.state != RUNNING or run.stale or gone
+def is_over(run: RunRecord) -> bool:
+    """It has ended, its lease is over in database time, or it was a process of this host that is gone."""
+    if run.state != RUNNING or run.stale:
+        return True
+    return run.host_key == this_host() and not is_alive(run.pid, run.process_started)

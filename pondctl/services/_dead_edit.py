@@ -123,8 +123,10 @@ def _envelope(before: Envelope, letter_key: str, key: str) -> Envelope:
     if letter_key not in line:
         line = (*line, letter_key)
     line = line[:1] + line[1:][-_KEPT_ANCESTORS:]
-    fresh = {"key": key, "lineage": line, "not_before": None, "pending_since": None, "stalled": 0}
-    return before.model_copy(update=fresh)
+    kept = before.model_dump(
+        exclude={"key", "lineage", "not_before", "pending_since", "stalled"}, exclude_defaults=True
+    )
+    return Envelope.model_validate({**kept, "key": key, "lineage": line})
 
 
 def _body(before: str, envelope: Envelope) -> str:

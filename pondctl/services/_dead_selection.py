@@ -79,13 +79,6 @@ def heads(database: Database, wanted: Wanted, rules: Rules) -> Iterator[DeadLett
         yield from page if wanted.carrier is None else _of_carrier(database, page, wanted.carrier, rules)
 
 
-def first_heads(database: Database, wanted: Wanted, rules: Rules, limit: int) -> list[DeadLetterHead]:
-    """The first of them, in one transaction where that can be."""
-    if wanted.carrier is not None:
-        return [head for head, _ in zip(heads(database, wanted, rules), range(limit), strict=False)]
-    return database.read(lambda unit: unit.dead_letters.page_heads(filter_of(wanted, unit), limit=limit))
-
-
 def filter_of(wanted: Wanted, unit: Unit) -> DeadLetterFilter:
     """The same in the database's terms. Raises `UsageError` for what is no ICCID."""
     iccid: str | None = None

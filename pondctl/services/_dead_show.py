@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -10,11 +11,11 @@ from pondctl.clients.attributes import split_label
 from pondctl.db.database import Database
 from pondctl.db.dead_letters import OPEN, REQUEUED
 from pondctl.db.open_work import KnownBulkChange
-from pondctl.db.records import DeadLetter, DeadLetterHead
+from pondctl.db.records import DeadLetter, DeadLetterFilter, DeadLetterHead
 from pondctl.db.unit import Unit
 from pondctl.errors import Category, MessageError
 from pondctl.services._dead_edit import trouble_of
-from pondctl.services._dead_selection import Wanted, filter_of, first_heads, heads
+from pondctl.services._dead_selection import Wanted, filter_of, heads
 from pondctl.services._dispatch import Rules
 
 # Beyond this a list says "more than": counting must not take longer than showing.
@@ -22,13 +23,35 @@ COUNTED: Final = 1000
 _ROWS: Final = 20
 
 
-def letter_lines(
-    database: Database, wanted: Wanted, rules: Rules, limit: int | None
-) -> Iterable[dict[str, object]]:
-    """The first letters that match (None: all of them), oldest first, one line each."""
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Lines of a list, and what it left out."""
+
+    lines: Iterable[Mapping[str, object]]
+    more: str | None = None
+
+
+def list_letters(database: Database, wanted: Wanted, rules: Rules, limit: int | None) -> Listing:
+    """The first letters that match (None: all of them), oldest first."""
     if limit is None:
-        return (line_of(head) for head in heads(database, wanted, rules))
-    return [line_of(head) for head in first_heads(database, wanted, rules, limit)]
+        return Listing(map(line_of, heads(database, wanted, rules)))
+    if wanted.carrier is not None:
+        found = [head for head, _ in zip(heads(database, wanted, rules), range(limit + 1), strict=False)]
+        more = f"showing {limit:,}; --all for the rest" if len(found) > limit else None
+        return Listing([line_of(head) for head in found[:limit]], more)
+    return database.read(lambda unit: _first(unit, filter_of(wanted, unit), limit))
+
+
+def _first(unit: Unit, which: DeadLetterFilter, limit: int) -> Listing:
+    """One letter more is asked for, so that nothing is counted where nothing is left out."""
+    found = unit.dead_letters.page_heads(which, limit=limit + 1)
+    lines = [line_of(head) for head in found[:limit]]
+    if len(found) <= limit:
+        return Listing(lines)
+    most = max(COUNTED, limit) + 1
+    count = unit.dead_letters.count(which, most=most)
+    total = f"{count:,}" if count < most else f"more than {most - 1:,}"
+    return Listing(lines, f"showing {limit:,} of {total}; --all for the rest")
 
 
 def page_lines(database: Database, wanted: Wanted, after: int, limit: int) -> list[dict[str, object]]:
@@ -43,18 +66,6 @@ def page_lines(database: Database, wanted: Wanted, after: int, limit: int) -> li
 def count_letters(database: Database, wanted: Wanted) -> int:
     """How many match, whatever the carrier; counts no further than one above `COUNTED`."""
     return database.read(lambda unit: unit.dead_letters.count(filter_of(wanted, unit), most=COUNTED + 1))
-
-
-def more_note(database: Database, wanted: Wanted, limit: int | None) -> str | None:
-    """Says what a list with this limit left out; counts no further than `COUNTED`."""
-    if limit is None:
-        return None
-    most = max(COUNTED, limit) + 1
-    count = database.read(lambda unit: unit.dead_letters.count(filter_of(wanted, unit), most=most))
-    if count <= limit or wanted.carrier is not None:
-        return None
-    total = f"{count:,}" if count < most else f"more than {most - 1:,}"
-    return f"showing {limit:,} of {total}; --all for the rest"
 
 
 def line_of(head: DeadLetterHead) -> dict[str, object]:
@@ -81,9 +92,12 @@ def show_letter(database: Database, letter_id: int, retention_days: float) -> di
         bulk_change_id = letter.bulk_change_id
         known = unit.open_work.find([bulk_change_id]).get(bulk_change_id) if bulk_change_id else None
         return {
-            **_about(letter, unit.now(), retention_days),
+            "id": letter.id,
+            "state": letter.state,
+            "reason": letter.reason,
             "next": advice(letter, known),
             "warning": _loop(unit, letter),
+            **_about(letter, unit.now(), retention_days),
             "bulk_change_status": known.bulk_change.status if known else None,
             "attributes": dict(letter.attributes),
             "body": letter.body,
@@ -134,11 +148,8 @@ def _about(letter: DeadLetter, now: datetime, retention_days: float) -> dict[str
     # An open letter is kept for ever; what is settled goes with `db prune`.
     prune = None if letter.state == OPEN else letter.changed_at + timedelta(days=retention_days)
     return {
-        "id": letter.id,
-        "key": letter.key,
-        "state": letter.state,
         "category": letter.category,
-        "reason": letter.reason,
+        "key": letter.key,
         "bulk_change_id": letter.bulk_change_id,
         "retry_number": letter.retry_number,
         "receive_count": letter.receive_count,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import IntEnum, StrEnum
 from typing import Any
 
@@ -51,6 +51,7 @@ class Drift:
     """One finding. `here` is the database's word, `there` the carrier's (or the rows'); None: nothing.
 
     `mend` says what would be done, and `fix` is all that is needed to do it while nothing has moved.
+    `aside` comes along, and does not make another finding of it.
     """
 
     kind: Kind
@@ -61,10 +62,15 @@ class Drift:
     mend: str | None = None
     mender: Mender = Mender.NOBODY
     fix: Mapping[str, Any] = field(default_factory=dict)
+    aside: Mapping[str, Any] = field(default_factory=dict)
 
     def as_text(self) -> str:
-        """The same finding always gives the same text: a plan is held against what is found again."""
+        """All of it, for a file."""
         return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+
+    def as_key(self) -> str:
+        """The same finding always has the same key: a plan is held against what is found again."""
+        return replace(self, aside={}).as_text()
 
     @classmethod
     def from_text(cls, text: str) -> Drift:

@@ -13,15 +13,14 @@ _OPEN = (BulkStatus.NEW, BulkStatus.PENDING, BulkStatus.PROCESSING)
 
 
 @dataclass(frozen=True, slots=True)
-class BulkFacts:
-    """A header and what is known around it. `is_forgotten`: begun, and nobody is seen to work on it.
+class HeaderFacts:
+    """A header that has rows, and what is known around it. `is_forgotten`: begun, and nobody is seen to work on it.
 
     `is_coming`: a check of it is queued. Nothing is said of a bulk change that a run holds.
     """
 
     bulk_change_id: int
     status: str
-    rows: int
     unsettled: int
     carrier: Carrier | None
     is_leased: bool = False
@@ -29,9 +28,9 @@ class BulkFacts:
     is_coming: bool = False
 
 
-def judge_bulk_change(facts: BulkFacts) -> Iterator[Drift]:
+def judge_bulk_change(facts: HeaderFacts) -> Iterator[Drift]:
     """At most one finding: each mend puts all of it right."""
-    if facts.carrier is None or facts.is_leased or not facts.rows:
+    if facts.carrier is None or facts.is_leased:
         return
     if facts.status in _OPEN and not facts.unsettled:
         yield Drift(
@@ -49,7 +48,7 @@ def judge_bulk_change(facts: BulkFacts) -> Iterator[Drift]:
         yield _nothing_queued(facts)
 
 
-def _header_closed(facts: BulkFacts) -> Drift:
+def _header_closed(facts: HeaderFacts) -> Drift:
     # A life cycle at POND writes to the carrier: it is begun by a message of the host's, or by a person.
     queues = facts.carrier is Carrier.THINGSPACE and not facts.is_coming
     and_check = ", queue one check" if queues else ""
@@ -64,7 +63,7 @@ def _header_closed(facts: BulkFacts) -> Drift:
     )
 
 
-def _nothing_queued(facts: BulkFacts) -> Drift:
+def _nothing_queued(facts: HeaderFacts) -> Drift:
     if facts.carrier is not Carrier.THINGSPACE:
         return Drift(Kind.NOTHING_QUEUED, bulk_change_id=facts.bulk_change_id, here=_open_rows(facts))
     return Drift(
@@ -77,5 +76,5 @@ def _nothing_queued(facts: BulkFacts) -> Drift:
     )
 
 
-def _open_rows(facts: BulkFacts) -> str:
+def _open_rows(facts: HeaderFacts) -> str:
     return f"{facts.unsettled} open row{'' if facts.unsettled == 1 else 's'}"

@@ -10,8 +10,10 @@ _ON_THE_WAY = (DeviceState.PENDING_ACTIVATION, DeviceState.PENDING_DEACTIVATION,
 
 
 def judge_pair(pair: Pair) -> Drift | None:
-    """What is wrong with the newest row of a device that ThingSpace shows; None where nothing is."""
+    """What is wrong with the newest row of a device, as far as ThingSpace shows the device."""
     row = pair.row
+    if not pair.shown:
+        return None
     state, target = normalize_state(pair.carrier_state), DeviceState(row.target)
     if row.is_processed and not row.has_errors:
         return _settled(pair, state, target)
@@ -33,15 +35,8 @@ def judge_pair(pair: Pair) -> Drift | None:
     )
 
 
-def is_absent(pair: Pair) -> bool:
-    """Whether the row takes a device for active that the account does not have."""
-    row = pair.row
-    settled = row.is_processed and not row.has_errors
-    return not pair.shown and bool(settled) and row.target == DeviceState.ACTIVE
-
-
 def absent(row: NewestRow) -> Drift:
-    """The finding about such a device; only for one that is proven to be absent."""
+    """The finding about a row that takes a device for active which the account provably does not have."""
     return Drift(Kind.SETTLED_NOT_ACTIVE, row.iccid, row.bulk_change_id, here=row.status)
 
 

@@ -41,6 +41,8 @@ def judge_unknown_sim(sim: Sim, rows: Sequence[PackageRow]) -> Iterator[Drift]:
     for row in rows:
         if row.status.upper() != _OVER:
             yield Drift(Kind.PACKAGE_ROW_EXTRA, sim.iccid, here=_row_named(row))
+    if sim.is_right and sim.operation == Operation.ACTIVATE:
+        yield Drift(Kind.SETTLED_NOT_ACTIVE, sim.iccid, sim.bulk_change_id, here="PROCESSED")
 
 
 def ends_text(ends: Sequence[Package]) -> str:
@@ -112,6 +114,7 @@ def _unknown(sim: Sim, package: Package, service_provider_id: int) -> Iterator[D
                     "status": package.carrier_status,
                     "provider": service_provider_id,
                 },
+                aside={"left_bytes": package.data_usage_remaining_in_bytes},
             )
 
 

@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from pondctl.errors import UsageError
-from pondctl.services.worker import Tally
+from pondctl.services._tally import Tally
 
 _EVERY_SECONDS: Final = 1.0
 _log = structlog.get_logger()

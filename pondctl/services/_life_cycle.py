@@ -12,7 +12,7 @@ from pondctl.db.database import Database
 from pondctl.errors import BusyError, NotFoundError, PondctlError, UsageError
 from pondctl.models import Operation, Outcome, Retry, RunResult, Stop
 from pondctl.services._brake import Brake
-from pondctl.services._claiming import Claiming
+from pondctl.services._claiming import Claiming, is_over
 from pondctl.services._engine import Engine
 from pondctl.services._journal import Journal
 from pondctl.services._life_end import LifeEnd
@@ -55,7 +55,7 @@ class LifeCycle:
         record = self.database.read(lambda unit: unit.runs.get(run_id))
         if record.command not in set(Operation) - {Operation.SYNC}:
             raise UsageError(f"run {run_id} was `{record.command}`, which is run again, not resumed")
-        if record.state == "running" and not record.stale:
+        if not is_over(record):
             raise BusyError(f"run {run_id} is at work", hint=f"`pondctl runs cancel {run_id}` stops it")
         request = LifeRequest.from_arguments(record.arguments)
         if request.bulk_change_id is not None:
@@ -139,7 +139,8 @@ class LifeCycle:
                 for lists in chunks(lists_of(scope, _TARGETS_A_ROW), _ROWS_AT_ONCE):
                     journal.keep_targets(lists)
             engine.run(scope.works())
-            end.raise_if_early(brake.reason)
+            whole = sum(engine.counts.values()) >= scope.total
+            end.raise_if_early(None if whole else brake.reason)
         except PondctlError as error:
             end.early(run, engine.counts, error)
             raise

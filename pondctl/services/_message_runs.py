@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from pondctl.db.database import Database
+from pondctl.db.unit import Unit
 from pondctl.errors import SharedQueueError, UsageError
 from pondctl.models import DeviceChange, Operation, RunResult, Stop
 from pondctl.services._giving_up import give_up
@@ -16,9 +17,9 @@ from pondctl.services._life_cycle import LifeCycle
 from pondctl.services._life_request import LifeRequest
 from pondctl.services._life_rows import operation_of
 from pondctl.services._next_check import Cause, cause_of
+from pondctl.services._origin import may_be_terminated, origin_of
 from pondctl.services._run_log import RunLog
 from pondctl.services._tasks import Task
-from pondctl.services._terminations import permitted_termination
 from pondctl.services.ingest import Ingest
 from pondctl.services.sync_bulk import SyncBulk, SyncRequest
 
@@ -44,15 +45,11 @@ def living(life_cycle: Callable[[str | None], LifeCycle], workers: int) -> RunFo
     def run(task: Task, stop: Stop, report: RunLog) -> RunResult:
         cause = cause_for(task)
         bulk_change_id = cause.message.bulk_change_id
-        reason = None
         service = life_cycle(None)
         operation = _operation(service.database, bulk_change_id)
+        reason = None
         if operation is Operation.TERMINATE:
-            reason = service.database.read(lambda unit: permitted_termination(unit, bulk_change_id))
-            if reason is None:
-                raise SharedQueueError(
-                    "it would terminate devices, and `pondctl bulk create` did not make it"
-                )
+            reason = _reason_to_terminate(service.database, bulk_change_id)
             service = life_cycle(reason)
         if cause.stalled >= service.policy.max_retries:
             report.exhausted = True
@@ -76,6 +73,20 @@ def hinting(ingest: Callable[[], Ingest], workers: int) -> RunFor:
         return service.apply_hint(task.hint, report, workers=workers)
 
     return run
+
+
+def _reason_to_terminate(database: Database, bulk_change_id: int) -> str:
+    """The reason it was made with; a bulk change that nobody made for that is not ours."""
+
+    def read(unit: Unit) -> str | None:
+        bulk_change = unit.bulk_changes.get(bulk_change_id)
+        origin = origin_of(unit, bulk_change)
+        return origin.reason if origin is not None and may_be_terminated(unit, bulk_change) else None
+
+    reason = database.read(read)
+    if reason is None:
+        raise SharedQueueError("it would terminate devices, and `pondctl bulk create` did not make it so")
+    return reason
 
 
 def _operation(database: Database, bulk_change_id: int) -> Operation:

@@ -26,6 +26,7 @@ from pondctl.services._run import Actor, Run, claimed_run, raise_if_stopped
 # What one of these says of one bulk change holds for all others of its carrier.
 _OF_THE_CARRIER = (AuthenticationError, CarrierUnavailableError, ListingError, PermissionDeniedError)
 _NOT_STARTED = (ExitCode.USAGE, ExitCode.BUSY)
+_NAMED = 20
 
 # Works on one bulk change, within a run that holds it (None: a dry run).
 Job = Callable[[Run | None, Report], RunResult]
@@ -41,6 +42,14 @@ class Part:
     retry: Retry | None
     hints: tuple[str, ...]
     trouble: PondctlError | None
+
+    def told(self) -> Iterator[str]:
+        """For people, where the whole has no line of its own for it."""
+        yield from self.hints
+        if self.retry is not None:
+            yield f"check number {self.retry.retry_number} is due in {self.retry.delay_seconds} s"
+        if self.trouble is not None:
+            yield self.trouble.message
 
     def as_mapping(self) -> dict[str, object]:
         """For json."""
@@ -192,14 +201,11 @@ class Parts:
             self._over = True
 
     def _hints(self) -> list[str]:
-        said: list[str] = []
-        for part in self._parts:
-            told = [*part.hints, *([part.trouble.message] if part.trouble else [])]
-            said += [
-                f"bulk change {part.bulk_change_id}: {text}" if self._frame.several else text for text in told
-            ]
+        if not self._frame.several:
+            return [hint for part in self._parts for hint in part.hints]
+        said = [f"bulk change {part.bulk_change_id}: {text}" for part in self._parts for text in part.told()]
         if self._not_begun:
-            ids = ", ".join(map(str, self._not_begun[:20])) + (", …" if len(self._not_begun) > 20 else "")  # noqa: PLR2004
+            ids = ", ".join(map(str, self._not_begun[:_NAMED])) + (", …" if self._not_begun[_NAMED:] else "")
             said.append(f"not begun: bulk change {ids}; run the same command again")
         return said
 

@@ -57,7 +57,7 @@ class Ways:
 
     def _check_life_cycle(self, share: Share, terminations: int) -> None:
         life_cycle = self.life_cycle()
-        rows = RowIds([*share.failed, *share.open])
+        rows = RowIds(share.failed + share.open)
         scope = self._scope(life_cycle, share, rows, as_if_open=True)
         check_start(self._request(share), life_cycle.limits, scope)
         most = life_cycle.limits.max_terminations

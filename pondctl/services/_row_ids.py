@@ -5,17 +5,17 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import islice, pairwise
 
 
 class RowIds:
     """Distinct ids, ascending; 8 bytes each."""
 
     def __init__(self, ids: Iterable[int] = ()) -> None:
-        self._ids = array("q")
-        for row_id in sorted(ids):
-            if not self._ids or self._ids[-1] != row_id:
-                self._ids.append(row_id)
+        self._ids = array("q", ids)
+        # Mostly they come in order already; sorting them makes an object of each.
+        if any(later <= earlier for earlier, later in pairwise(self._ids)):
+            self._ids = array("q", sorted(set(self._ids)))
 
     def __len__(self) -> int:
         """How many."""

@@ -148,7 +148,7 @@ def _describe(
         target=target,
         actor=user_name(),
         host=platform.node(),
-        host_key=_host_key(),
+        host_key=this_host(),
         pid=os.getpid(),
         process_started=psutil.Process().create_time(),
         profile=actor.profile,
@@ -165,7 +165,7 @@ def user_name() -> str:
         return f"uid {os.getuid()}"
 
 
-def _host_key() -> str:
+def this_host() -> str:
     """What makes a process number comparable: host name, boot, and PID namespace (containers)."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")

@@ -17,6 +17,7 @@ from pondctl.services._targets import Target
 
 _PAGE: Final = 1000
 FINISHED: Final = ("done", "unchanged")
+REFUSED: Final = ("failed", "skipped")
 
 
 class Scope(Protocol):
@@ -62,30 +63,31 @@ class ResumedScope:
         self._database = database
         self._run_id = run_id
         self._package_type_id = package_type_id
-        self.stored = sum(len(iccids) for iccids, _ in self._pages())
+        self.stored = sum(len(iccids) for iccids in self._pages())
         self.total = self.wanted = sum(1 for _ in self.works())
 
     def works(self) -> Iterator[Work]:
-        """In the order of that run."""
-        for iccids, finished in self._pages():
-            for iccid in iccids:
-                if iccid not in finished:
+        """In the order of that run; those that it saw refused come last, or they would stop this one too."""
+        for refused in (False, True):
+            for iccids in self._pages():
+                for iccid in self._left(iccids, refused=refused):
                     yield Work(iccid, package_type_id=self._package_type_id)
 
-    def _pages(self) -> Iterator[tuple[list[str], set[str]]]:
+    def _left(self, iccids: list[str], *, refused: bool) -> list[str]:
+        states = (FINISHED, REFUSED)
+        finished, bad = self._database.read(
+            lambda unit: [unit.claims.decided(self._run_id, iccids, words) for words in states]
+        )
+        return [iccid for iccid in iccids if iccid not in finished and (iccid in bad) is refused]
+
+    def _pages(self) -> Iterator[list[str]]:
         after = 0
         while (page := self._page(after)) is not None:
-            after, iccids, finished = page
-            yield iccids, finished
+            after, iccids = page
+            yield iccids
 
-    def _page(self, after: int) -> tuple[int, list[str], set[str]] | None:
-        def read(unit: Unit) -> tuple[int, list[str], set[str]] | None:
-            page = unit.steps.page_targets(self._run_id, after)
-            if page is None:
-                return None
-            return *page, unit.claims.decided(self._run_id, page[1], FINISHED)
-
-        return self._database.read(read)
+    def _page(self, after: int) -> tuple[int, list[str]] | None:
+        return self._database.read(lambda unit: unit.steps.page_targets(self._run_id, after))
 
 
 class BulkScope:

@@ -65,6 +65,8 @@ class Desk:
             result.warn(warning)
         if edit:
             self._require_sound(scope, edit)
+        if not dry_run:
+            self._send_left_over(result)
         size = min(_BATCH, max(1, int(requests_per_second or _BATCH)))
         wanted = requests_per_second if requests_per_second and not dry_run else _UNPACED
         pace = LocalPace(wanted, self.stop)
@@ -96,6 +98,15 @@ class Desk:
             raise result.trouble
         if result.left:
             raise_if_stopped(self.stop, again)
+
+    def _requeue(self, ids: Sequence[int], edit: Edit, result: DeskResult) -> list[Settled]:
+        keys = {letter_id: str(uuid.uuid4()) for letter_id in ids}
+        work = Requeue(keys, edit, self.queue_name, user_name(), self.actor.reason, result.dry_run)
+        redo = self.database.read if result.dry_run else self.database.write
+        settled = redo(lambda unit: _each(unit, ids, work.run, self._forbidden))
+        for text in work.warnings:
+            result.warn(text)
+        return settled
 
     def _move(self, scope: Scope, command: str, way: tuple[str, str, Became], dry_run: bool) -> DeskResult:
         source, target, became = way
@@ -159,6 +170,15 @@ class Desk:
             keys = [each.key for each in settled if each.key]
             found = self.database.read(lambda unit: unit.deliveries.find(keys))
             result.unsent += sum(each.state == WAITING for each in found.values())
+
+    def _send_left_over(self, result: DeskResult) -> None:
+        """What a requeue that was cut has left in the outbox."""
+        for queue in self.database.read(lambda unit: unit.messages.queues_due()):
+            try:
+                if queue != EMBEDDED_QUEUE:
+                    self.outbox_of(queue).flush()
+            except PondctlError as error:
+                result.warn(f"messages of before are still in the outbox: {error.message}")
 
     def _require_sound(self, scope: Scope, edit: Edit) -> None:
         for ids in chunks(scope.ids, 100):

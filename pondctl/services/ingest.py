@@ -134,21 +134,36 @@ class Ingest:
         parts.work(bulk_change_id, Carrier.THINGSPACE, job)
 
     def _find(self, hints: Hints) -> _Places:
+        odd = self._oddly_spelt(hints.iccids)
         places = _Places()
         for iccids in _pages(hints.iccids):
-            named: dict[str, list[tuple[NamedRow, Carrier]]] = {iccid: [] for iccid in iccids}
-            for row in self.database.read(_reading(iccids)):
-                carrier = self.rules.carrier_of(row.service_provider_id)
-                iccid = normalize_iccid(row.iccid)
-                if carrier is not None and iccid in named:
-                    named[iccid].append((row, carrier))
+            named: dict[str, list[NamedRow]] = {iccid: odd.get(iccid, []) for iccid in iccids}
+            for row in self.database.read(_naming(iccids)):
+                named[normalize_iccid(row.iccid) or ""].append(row)
             for iccid, rows in named.items():
-                places.take(iccid, rows)
+                carriers = ((row, self.rules.carrier_of(row.service_provider_id)) for row in rows)
+                places.take(iccid, [(row, carrier) for row, carrier in carriers if carrier is not None])
         return places
 
+    def _oddly_spelt(self, iccids: PackedIccids) -> dict[str, list[NamedRow]]:
+        """Open rows that no index finds; one look for all devices, and mostly there are none."""
+        found: dict[str, list[NamedRow]] = {}
+        after = 0
+        while page := self.database.read(_spelt_oddly(after)):
+            after = page[-1].id
+            for row in page:
+                iccid = normalize_iccid(row.iccid)
+                if iccid is not None and iccid in iccids:
+                    found.setdefault(iccid, []).append(row)
+        return found
 
-def _reading(iccids: Sequence[str]) -> Callable[[Unit], list[NamedRow]]:
+
+def _naming(iccids: Sequence[str]) -> Callable[[Unit], list[NamedRow]]:
     return lambda unit: list(unit.chosen_rows.naming(iccids))
+
+
+def _spelt_oddly(after: int) -> Callable[[Unit], list[NamedRow]]:
+    return lambda unit: unit.chosen_rows.page_oddly_spelt(after, _PAGE)
 
 
 def _pages(iccids: PackedIccids) -> Iterator[list[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Final
 
 from pondctl.db.database import Database
@@ -83,13 +84,13 @@ class RetryFailed:
                 return self._enqueue(share, again, run, report)
             taken = again.reopen(RowIds(share.failed))
             self._tell_missing(share, taken, report)
-            return self.ways.go(share, RowIds([*taken, *share.open]), run, report)
+            return self.ways.go(share, RowIds(chain(taken, share.open)), run, report)
 
         parts.work(bulk_change_id, share.carrier, job)
 
     def _show(self, share: Share, report: Report) -> RunResult:
         """A dry run asks the carrier what the rows would come to; of a queued check nobody can know."""
-        rows = RowIds([*share.failed, *share.open])
+        rows = RowIds(share.failed + share.open)
         if not self.request.enqueue:
             return self.ways.go(share, rows, None, report)
         return self._queued(share, rows, Retry(0, 0), "", report)
@@ -109,7 +110,7 @@ class RetryFailed:
         if share.open:
             self.database.write(queue)
         retry = queued[0] if queued else None
-        result = self._queued(share, RowIds([*taken, *share.open]), retry, run.run_id, report)
+        result = self._queued(share, RowIds(chain(taken, share.open)), retry, run.run_id, report)
         self.database.write(lambda unit: unit.runs.finish(run.run_id, "done", result.counts, None))
         return result
 

@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
 import structlog
 
 from pondctl.clients.queue import Queue, ReceivedMessage
-from pondctl.errors import (
-    ExitCode,
-    InterruptedRunError,
-    PondctlError,
-    TerminatedRunError,
-    UnavailableError,
-)
+from pondctl.errors import InterruptedRunError, PondctlError, TerminatedRunError, UnavailableError
 from pondctl.models import Stop
 from pondctl.services._dispatch import Way
 from pondctl.services._embedded_queue import EmbeddedQueue
 from pondctl.services._hand import Hand
 from pondctl.services._handling import Handling
 from pondctl.services._post import BATCH, Post
+from pondctl.services._tally import Tally, WorkerOptions
 from pondctl.services._tasks import Handled, Task
+from pondctl.services._turns import Turns
 
 # So many batches in a row without a run: what is in the queue is worked off as fast as it comes.
 _QUICK_AFTER: Final = 3
@@ -41,42 +35,6 @@ _LONGEST_PAUSE: Final = 30.0
 _WIND_DOWN_SECONDS: Final = 20.0
 _SIGNALS: Final = {"sigint": InterruptedRunError, "sigterm": TerminatedRunError}
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerOptions:
-    """`patience_seconds`: so long without the queue or the database, and the worker ends with 7."""
-
-    once: bool = False
-    max_messages: int | None = None
-    concurrency: int = 4
-    max_runtime_seconds: float | None = None
-    poll_seconds: int = 10
-    visibility_seconds: int = 90
-    patience_seconds: float = 60
-
-
-@dataclass(slots=True)
-class Tally:
-    """What a worker has done so far; `words` counts messages by what became of them."""
-
-    received: int = 0
-    dead: int = 0
-    words: Counter[str] = field(default_factory=Counter)
-
-    def count(self, handled: Handled) -> None:
-        """One more message."""
-        self.words[handled.word] += 1
-        self.dead += handled.dead
-
-    def as_record(self) -> dict[str, object]:
-        """For the reader, at the end."""
-        return {"command": "worker", "received": self.received, **self.words, "dead_letters": self.dead}
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """A dead letter needs a person."""
-        return ExitCode.PARTIAL if self.dead else ExitCode.OK
 
 
 class Worker:
@@ -102,9 +60,10 @@ class Worker:
         # Asked without waiting, SQS looks at a few of its servers only and may call a queue empty.
         shortest = 0 if isinstance(queue, EmbeddedQueue) else 1
         poll_seconds = shortest if options.once else options.poll_seconds
+        self._pool = ThreadPoolExecutor(options.concurrency, "handle")
         self._post = Post(queue, self._hand, poll_seconds, options.visibility_seconds)
-        self._busy = 0
-        self._quick = 0
+        self._turns = Turns()
+        self._busy = self._quick = 0
         self._dry = self._drained = False
         self._chores_due = time.monotonic()
         self._paused_until = 0.0
@@ -119,12 +78,12 @@ class Worker:
         Raises what stops a worker: refused credentials, a shared queue, a queue or database that is away
         for too long, or a signal. What was in hand is worked off or given back by then.
         """
-        with self._hand, ThreadPoolExecutor(self._options.concurrency, "handle") as pool:
+        with self._hand, self._pool:
             try:
                 while not self._is_over():
-                    self._turn(pool)
+                    self._turn()
             finally:
-                self._wind_down(pool)
+                self._wind_down()
         ending = _SIGNALS.get(self._stop.why or "")
         if self._ends is None and ending is not None:
             self._ends = ending("stopped; what was in hand is saved or back in the queue")
@@ -143,7 +102,7 @@ class Worker:
     def _is_idle(self) -> bool:
         return not self._busy and self._post.is_idle
 
-    def _turn(self, pool: ThreadPoolExecutor) -> None:
+    def _turn(self) -> None:
         self._ask()
         self._start_chores()
         self._post.run_events(_TURN_SECONDS)
@@ -154,7 +113,7 @@ class Worker:
                 break
             batch += self._post.take_received()
         if batch:
-            self._sort(batch, pool)
+            self._sort(batch)
         self._watch(self.tally, len(self._hand))
 
     def _ask(self) -> None:
@@ -176,7 +135,7 @@ class Worker:
             self._trouble_since = None
         self._dry = count == 0 and self._is_idle()
 
-    def _sort(self, batch: Sequence[ReceivedMessage], pool: ThreadPoolExecutor) -> None:
+    def _sort(self, batch: Sequence[ReceivedMessage]) -> None:
         try:
             tasks = self._handling.look_at(batch)
             over = [task for task in tasks if task.route.way is Way.WORKED_OFF]
@@ -186,13 +145,16 @@ class Worker:
             self._in_trouble(error)
             return
         self._trouble_since = None
-        self._post.delete([task.delivery.received.receipt for task in over])
-        self.tally.words["worked_off"] += len(over)
+        self._drop(over)
         self._quick = self._quick + 1 if len(over) == len(tasks) else 0
         for task in tasks:
-            if task.route.way is not Way.WORKED_OFF:
+            if task.route.way is not Way.WORKED_OFF and self._turns.begin(task):
                 self._busy += 1
-                pool.submit(self._handle, task)
+                self._pool.submit(self._handle, task)
+
+    def _drop(self, over: Sequence[Task]) -> None:
+        self._post.delete([task.delivery.received.receipt for task in over])
+        self.tally.words["worked_off"] += len(over)
 
     def _handle(self, task: Task) -> None:
         """On a thread of the pool."""
@@ -200,7 +162,7 @@ class Worker:
         try:
             handled = self._handling.handle(task, self._hand.stop_of(receipt))
         except BaseException as error:
-            self._post.tell(partial(self._failed, error))
+            self._post.tell(partial(self._failed, task, error))
             return
         if handled.delete:
             self._post.delete_now([receipt])
@@ -213,10 +175,24 @@ class Worker:
         self._dry = False
         self.tally.count(handled)
         self._ends = self._ends or handled.ends
+        self._next_in_turn(handled.task, covered=handled.word == "run")
 
-    def _failed(self, error: BaseException) -> None:
+    def _failed(self, task: Task, error: BaseException) -> None:
         self._busy -= 1
         self._ends = self._ends or error
+        self._next_in_turn(task, covered=False)
+
+    def _next_in_turn(self, task: Task, *, covered: bool) -> None:
+        """Look at what waited for this bulk change. A run that went to its end has settled it or queued its
+        check: a message of others has nothing to add (they send one a device, which made one run each)."""
+        waiting = self._turns.end(task)
+        over = [each for each in waiting if covered and not each.delivery.ours]
+        again = [each.delivery.received for each in waiting if each not in over]
+        self._drop(over)
+        if again and (self._stop.is_set() or self._ends is not None):
+            self._post.give_back([message.receipt for message in again], 0)
+        elif again:
+            self._sort(again)
 
     def _in_trouble(self, error: Exception) -> None:
         """Queue or database gave no answer: try again, but not for ever. Anything else is final."""
@@ -244,7 +220,7 @@ class Worker:
         elif last and self._dry:
             self._drained = True
 
-    def _wind_down(self, pool: ThreadPoolExecutor) -> None:
+    def _wind_down(self) -> None:
         """Begin nothing more; what runs is told to stop and ends in order, what came too late goes back."""
         if self._busy:
             self._stop.request("the worker ends")

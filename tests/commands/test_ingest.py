@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from pondctl.db.database import Database
+from pondctl.db.records import NewMessage, NewRun
+from pondctl.models import EMBEDDED_QUEUE
 from tests.world import ICCIDS, Result, World
 
 A, B, C = ICCIDS[:3]
@@ -353,3 +356,75 @@ def test_a_viewer_may_only_look(world: World) -> None:
     assert ingest(world, notice(A)).exit_code == 4
     assert ingest(world, notice(A), "--dry-run").exit_code == 0
     assert world.rows(bulk)[0]["MSISDN"] is None
+
+
+def send(world: World, body: str, key: str) -> None:
+    """Put a message without attributes into the embedded queue."""
+    database = Database.open(world.url)
+    message = NewMessage(key=key, queue=EMBEDDED_QUEUE, attributes={}, body=body)
+    database.write(lambda unit: unit.messages.add(message))
+    database.close()
+
+
+def test_the_same_document_as_a_message_is_taken_in_the_same_way(world: World) -> None:
+    one, two = world.given(A), world.given(A, B)
+    world.thingspace.add(A, state="active", msisdn="12015550123")
+    for number in range(4):
+        send(world, json.dumps(notice(A, callbackCount=number)), f"delivery-{number}")
+
+    result = world.run("worker", "--once")
+
+    assert result.exit_code == 0, result.stderr
+    assert [row["MSISDN"] for row in (*world.rows(one), *world.rows(two))] == [
+        "12015550123",
+        "12015550123",
+        None,
+    ]
+    logged = [entry["M2MDeviceChangeId"] for entry in (*world.log(one), *world.log(two))]
+    assert all(logged.count(row["Id"]) == 1 for row in (*world.rows(one), *world.rows(two)[:1]))
+    assert SECRET not in result.stdout + result.stderr
+
+
+def test_a_message_about_a_device_of_nobody_is_worked_off_without_a_call(world: World) -> None:
+    send(world, json.dumps(notice(C)), "stray")
+
+    result = world.run("worker", "--once")
+
+    assert result.exit_code == 0, result.stderr
+    assert world.calls() == 0
+    assert world.own("dead_letter") == []
+
+
+def test_a_message_about_a_busy_bulk_change_is_not_kept_with_its_password(world: World) -> None:
+    bulk = world.given(A)
+    world.thingspace.add(A, state="pending activation")
+    world.thingspace.add(B, state="active", msisdn="12015550123")
+    database = Database.open(world.url)
+    held = new_run(f"bulk_change:{bulk}")
+    database.write(lambda unit: unit.runs.claim(held, lambda pid, started: True))
+    send(world, json.dumps(notice(A)), "while-busy")
+
+    result = world.run("worker", "--once")
+
+    database.close()
+    assert result.exit_code == 0, result.stderr
+    waiting = [m for m in world.own("message") if m["state"] == "waiting"]
+    assert waiting == []
+    assert world.calls("thingspace.lookup") == 0
+
+
+def new_run(target: str) -> NewRun:
+    """A run of another host that holds this."""
+    return NewRun(
+        run_id="elsewhere",
+        command="sync-bulk",
+        target=target,
+        actor="somebody",
+        host="other",
+        host_key="other",
+        pid=1,
+        process_started=1.0,
+        profile="default",
+        reason=None,
+        arguments={},
+    )

@@ -16,6 +16,7 @@ from tests.pond_life import (
     assert_in_order,
     claims,
     devices,
+    own_table,
     sims,
     standing,
     until,
@@ -103,12 +104,24 @@ def test_a_killed_run_is_resumed_with_its_arguments(world: World) -> None:
     assert_in_order(world, *ICCIDS)
 
 
+def test_devices_that_were_refused_come_last_so_that_they_do_not_stop_the_rest(world: World) -> None:
+    many = [f"8914800001{number:09d}1" for number in range(120)]
+    sims(world, *many[10:])
+    stopped = world.run("activate", *many, "--package-type", WANTED, "-o", "json", **SETTLE)
+    assert (stopped.exit_code, stopped.json["counts"]["done"]) == (7, 0)
+
+    result = world.run("runs", "resume", newest(world)["run_id"], "-o", "json", **SETTLE)
+
+    assert result.exit_code == 3, result.stdout
+    assert (result.json["counts"]["done"], result.json["counts"]["failed"]) == (110, 10)
+    assert_in_order(world, *many[10:])
+
+
 def test_a_run_that_was_killed_before_its_devices_were_stored_says_so(world: World) -> None:
     sims(world, A)
     world.run("activate", A, "--package-type", WANTED)
     run_id = newest(world)["run_id"]
-    table = '"pondctl_step"' if world.engine.dialect.name == "sqlite" else "pondctl.step"
-    world.execute(f"DELETE FROM {table} WHERE kind = 'targets'")
+    world.execute(f"DELETE FROM {own_table(world, 'step')} WHERE kind = 'targets'")
 
     result = world.run("runs", "resume", run_id, "-o", "json")
 
@@ -168,8 +181,7 @@ def test_a_stale_run_is_shown_as_such(world: World) -> None:
     until(lambda: world.calls("pond.list_packages"))
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    table = '"pondctl_run"' if world.engine.dialect.name == "sqlite" else "pondctl.run"
-    world.execute(f"UPDATE {table} SET lease_until = '2026-01-01'")
+    world.execute(f"UPDATE {own_table(world, 'run')} SET lease_until = '2026-01-01'")
 
     [run] = world.run("runs", "list", "--stale", "-o", "json").json
 

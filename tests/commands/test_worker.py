@@ -135,16 +135,15 @@ def test_a_settled_bulk_change_costs_no_run(queue: QueueWorld) -> None:
 def test_a_check_delivered_twice_has_one_effect(queue: QueueWorld) -> None:
     bulk = pending(queue.world, A)
     queue.put(bulk)
-    queue.work(PONDCTL_QUEUE__PENDING_CHECK_SECONDS="1")
+    queue.work(PONDCTL_QUEUE__PENDING_CHECK_SECONDS="4")
     [check] = queue.messages
-    time.sleep(1.1)
+    time.sleep(4.1)
     for _ in range(3):
         queue.send(check.body, check.attributes)
 
     result = queue.work("-o", "json")
 
-    assert result.json["worked_off"] + result.json["run"] == 4
-    assert result.json["run"] == 1
+    assert (result.json["run"], result.json["worked_off"]) == (1, 3)
     [following] = queue.messages
     assert plain(following)["RetryNumber"] == "2"
 
@@ -412,6 +411,7 @@ def test_max_messages_is_kept(queue: QueueWorld) -> None:
 
 def test_max_runtime_ends_a_run_in_order_and_queues_the_same_check(queue: QueueWorld) -> None:
     bulk = active(queue.world, *ICCIDS)
+    queue.world.account_is_large()
     queue.world.sandbox.fault(Fault("thingspace.lookup", FaultKind.LATENCY, 0.3))
     queue.put(bulk, RetryNumber=2)
     began = time.monotonic()

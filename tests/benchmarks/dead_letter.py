@@ -1,0 +1,163 @@
+"""The dead-letter desk beside what it cannot be faster than: a bare SELECT, and a bare Textual app.
+
+    python -m tests.benchmarks.dead_letter [LETTERS] [REVIEWED]
+
+Three pairs, taking turns: reading a list, listing as a whole process, and opening the view until its first
+page stands. Prints medians and ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import sqlalchemy as sa
+from textual.app import App, ComposeResult
+from textual.widgets import DataTable, Static
+
+from pondctl.commands._dead_review import review_desk
+from pondctl.context import AppContext
+from pondctl.db.database import Database
+from pondctl.db.schema import init_database
+from pondctl.output.review_app import ReviewApp
+from pondctl.services._dead_selection import Wanted
+from pondctl.services._dead_show import list_letters
+from pondctl.services._dispatch import Rules
+
+ROUNDS = 7
+SHOWN = "id, state, category, bulk_change_id, retry_number, created_at, requeue_count, reason"
+BARE_SELECT = f"SELECT {SHOWN} FROM pondctl_dead_letter WHERE state = 'open' ORDER BY id LIMIT 100"
+BARE_PROCESS = (
+    "import sys, sqlalchemy as sa\n"
+    "with sa.create_engine(sys.argv[1]).connect() as connection:\n"
+    f'    for row in connection.execute(sa.text("{BARE_SELECT}")):\n'
+    "        print(*row)\n"
+)
+
+
+class Bare(App[None]):
+    """The same parts with nothing in them."""
+
+    def compose(self) -> ComposeResult:
+        """Lay them out."""
+        yield Static("head")
+        yield DataTable()
+        yield Static("detail")
+        yield Static("keys")
+
+
+def seed(path: Path, letters: int) -> str:
+    """An inbox of so many open letters."""
+    path.touch()
+    url = f"sqlite:///{path}"
+    database = Database.open(url)
+    init_database(database)
+    database.close()
+    when = "2026-11-20 08:00:00.000000"
+    row = {
+        "source_queue": "embedded",
+        "bulk_change_id": 42,
+        "retry_number": 3,
+        "receive_count": 5,
+        "body": '{"pondctl":{"key":"0d0cbe6f-5f5e-4c0b-a3ee-2a0e0cb3a1f5"}}',
+        "attributes": '{"BulkChangeId": "42", "RetryNumber": "3"}',
+        "category": "max_receives",
+        "reason": "received 5 times and never worked off",
+        "attempts": "[]",
+        "state": "open",
+        "requeue_count": 0,
+        "created_at": when,
+        "changed_at": when,
+    }
+    names = ", ".join(row)
+    places = ", ".join(f":{name}" for name in row)
+    insert = f"INSERT INTO pondctl_dead_letter (letter_key, {names}) VALUES (:letter_key, {places})"
+    with sa.create_engine(url).begin() as connection:
+        connection.execute(sa.text(insert), [{"letter_key": f"k-{n}", **row} for n in range(letters)])
+    return url
+
+
+def compare(name: str, bare: Callable[[], object], ours: Callable[[], object]) -> dict[str, object]:
+    """Take turns, once to warm up; milliseconds and their ratio."""
+    times: dict[str, list[float]] = {"bare": [], "pondctl": []}
+    for turn in range(ROUNDS + 1):
+        for who, work in (("bare", bare), ("pondctl", ours)):
+            began = time.perf_counter()
+            work()
+            if turn:
+                times[who].append((time.perf_counter() - began) * 1000)
+    bare_ms, ours_ms = (statistics.median(times[who]) for who in ("bare", "pondctl"))
+    ratio = round(ours_ms / bare_ms, 2)
+    return {"what": name, "bare_ms": round(bare_ms, 2), "pondctl_ms": round(ours_ms, 2), "ratio": ratio}
+
+
+def listing(url: str) -> list[dict[str, object]]:
+    """`dead-letter list`: the first hundred, and how many there are."""
+    engine = sa.create_engine(url)
+    database = Database.open(url)
+
+    def bare() -> object:
+        table = database.own_tables.dead_letter.c
+        columns = [table[name] for name in SHOWN.split(", ")]
+        query = sa.select(*columns).where(table.state == "open").order_by(table.id).limit(100)
+        with engine.connect() as connection:
+            return connection.execute(query).all()
+
+    def ours() -> object:
+        return list_letters(database, Wanted(), Rules(), 100)
+
+    def run(*words: str) -> None:
+        settings = {"PONDCTL_DATABASE__URL": url}
+        subprocess.run([sys.executable, *words], env=os.environ | settings, check=True, capture_output=True)
+
+    return [
+        compare("list, 100 rows, in the process", bare, ours),
+        compare(
+            "list, whole process",
+            lambda: run("-c", BARE_PROCESS, url),
+            lambda: run("-m", "pondctl", "dead-letter", "list"),
+        ),
+    ]
+
+
+def reviewing(url: str) -> list[dict[str, object]]:
+    """`dead-letter review` from nothing until its first page and its first letter stand."""
+    os.environ["PONDCTL_DATABASE__URL"] = url
+    app = AppContext()
+    desk = review_desk(app, Wanted())
+
+    def until_it_stands(view: Callable[[], App[None]]) -> None:
+        async def run() -> None:
+            async with view().run_test(size=(80, 24)) as pilot:
+                await pilot.pause()
+
+        asyncio.run(run())
+
+    found = compare("review", lambda: until_it_stands(Bare), lambda: until_it_stands(lambda: ReviewApp(desk)))
+    app.close()
+    return [found]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("letters", nargs="?", type=int, default=100_000)
+    parser.add_argument("reviewed", nargs="?", type=int, default=10_000)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        found = listing(seed(Path(folder) / "list.db", given.letters))
+        found += reviewing(seed(Path(folder) / "review.db", given.reviewed))
+    print(json.dumps(found, indent=2))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
