@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import structlog
 
 from pondctl.context import AppContext
-from pondctl.errors import ConfigurationError, PondctlError
+from pondctl.errors import ConfigurationError, PondctlError, SharedQueueError
 from pondctl.models import EMBEDDED_QUEUE, Stop
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, list[
     with _time_limit(app.stop, context.get_remaining_time_in_millis() / 1000) as limit:
         again = _work_off(handling, limit, received)
     try:
-        app.queueing.chores(False)
+        if app.queueing.outbox is not None:
+            app.queueing.outbox.flush()
     except PondctlError as error:
         # Only a redelivery comes by again and sends the outbox.
         _log.error("outbox not sent", error=error.message)
@@ -142,8 +143,10 @@ def _work_off(handling: Handling, limit: _TimeLimit, received: Sequence[Received
             again.append(message.message_id)
             held_back.add(message.group)
         if handled.ends is not None:
-            _log.error("batch ended early", error=handled.ends.message, hint=handled.ends.hint)
-            limit.end(handled.ends.message)
+            _log.error("message refused", error=handled.ends.message, hint=handled.ends.hint)
+            # A message of others is its sender's business; anything else would fail the next one too.
+            if not isinstance(handled.ends, SharedQueueError):
+                limit.end(handled.ends.message)
     return again
 
 

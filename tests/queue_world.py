@@ -49,11 +49,11 @@ class QueueWorld:
 
     def work(self, *words: object, **settings: str) -> Result:
         """Run `worker --once`."""
-        return self.world.run("worker", "--once", *words, **self.settings, **settings)
+        return self.world.run("worker", "--once", *words, **self.settings | settings)
 
     def sync(self, bulk: int, *words: object, **settings: str) -> Result:
         """Run `sync-bulk` by hand."""
-        return self.world.run("sync-bulk", bulk, *words, **self.settings, **settings)
+        return self.world.run("sync-bulk", bulk, *words, **self.settings | settings)
 
     def letters(self) -> list[dict[str, Any]]:
         """The dead letters."""

@@ -46,8 +46,6 @@ class MemoryQueue:
     rng: random.Random = field(default_factory=lambda: random.Random(7))
     sends: int = 0
     deletes: int = 0
-    first_receive: float | None = None
-    last_delete: float = 0
 
     @property
     def fifo(self) -> bool:
@@ -77,7 +75,6 @@ class MemoryQueue:
     def receive(self, limit: int, visibility: int | None) -> list[tuple[Stored, str]]:
         """Hand out messages with a receipt each."""
         self._wake()
-        self.first_receive = self.first_receive or time.monotonic()
         if self.shuffled:
             self.rng.shuffle(self.ready)
         taken: list[tuple[Stored, str]] = []
@@ -101,7 +98,6 @@ class MemoryQueue:
         if message is not None:
             del self.messages[message.id]
             self.deletes += 1
-            self.last_delete = time.monotonic()
 
     def change(self, receipt: str, seconds: int) -> bool:
         """Set when a message in flight comes back."""

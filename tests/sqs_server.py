@@ -44,12 +44,14 @@ class SqsServer:
         self._failures: dict[str, list[SqsError]] = {}
         self._loop = asyncio.new_event_loop()
         self._arrived: dict[str, asyncio.Event] = {}
+        self.transports: set[asyncio.Transport] = set()
         self.url = ""
 
     def start(self) -> None:
         """Serve from a thread of its own."""
         ready = threading.Event()
-        threading.Thread(target=self._serve, args=(ready,), daemon=True).start()
+        self._thread = threading.Thread(target=self._serve, args=(ready,), daemon=True)
+        self._thread.start()
         ready.wait(10)
 
     def _serve(self, ready: threading.Event) -> None:
@@ -61,6 +63,10 @@ class SqsServer:
         ready.set()
         self._loop.run_forever()
         server.close()
+        for transport in list(self.transports):
+            transport.abort()
+        self._loop.run_until_complete(asyncio.sleep(0.05))
+        self._loop.close()
         self._loop.close()
 
     def reset(self) -> None:
@@ -82,6 +88,7 @@ class SqsServer:
     def stop(self) -> None:
         """Serve no more."""
         self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
 
     def create(self, name: str, **options: Any) -> str:
         """Make a queue and return its URL."""
@@ -106,11 +113,6 @@ class SqsServer:
             raise self._failures[action].pop(0)
         if action == "CreateQueue":
             return {"QueueUrl": self.create(request["QueueName"])}
-        if action == "Seconds":  # ours alone, for benchmarks
-            queue = self.queues[name]
-            return {"Seconds": queue.last_delete - (queue.first_receive or 0), "Left": len(queue.messages)}
-        if action == "ListMessageMoveTasks":
-            return {"Results": self.moves.get(request["SourceArn"].rpartition(":")[2], [])}
         if name not in self.queues:
             raise SqsError("com.amazonaws.sqs#QueueDoesNotExist")
         return await _ACTIONS[action](self, self.queues[name], request)
@@ -224,7 +226,12 @@ class _Connection(asyncio.Protocol):
         self._seen = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._server.transports.add(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._server.transports.discard(self._transport)
 
     def data_received(self, data: bytes) -> None:
         self._seen += data
@@ -247,7 +254,7 @@ class _Connection(asyncio.Protocol):
             status, answer = error.status, {"__type": error.code, "message": "made to fail"}
         content = json.dumps(answer).encode()
         head = f"HTTP/1.1 {status} x\r\ncontent-type: application/x-amz-json-1.0\r\ncontent-length: "
-        self._transport.write(f"{head}{len(content)}\r\n\r\n".encode() + content)  # type: ignore[attr-defined]
+        self._transport.write(f"{head}{len(content)}\r\n\r\n".encode() + content)
 
 
 def _header(line: bytes) -> Sequence[bytes]:

@@ -1,4 +1,4 @@
-"""The Lambda handler: what is not in its answer is deleted, so only what is committed may be missing there."""
+"""The Lambda handler: what its answer does not name is deleted, so it names all that is not committed."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 from pondctl import aws_lambda
 from pondctl.errors import ConfigurationError
 from pondctl.sandbox import Fault, FaultKind
+from tests.acceptance.test_queue_moto import called, policy_in_readme
 from tests.queue_world import NO_FLAG, QueueWorld, entry, plain
 from tests.sqs_server import SqsServer
 from tests.world import ICCIDS, World
@@ -141,8 +142,7 @@ def test_in_a_fifo_queue_a_failure_holds_back_its_group_alone(queue: QueueWorld,
         record("b-1", other, group="b"),
     )
 
-    # A message of others stops the rest, as it stops a worker.
-    assert again == ["a-1", "a-2", "b-1"]
+    assert again == ["a-1", "a-2"]
 
 
 def test_refused_credentials_leave_all_messages(queue: QueueWorld, invoke: Invoke, monkeypatch: Any) -> None:
@@ -178,3 +178,24 @@ def test_an_answer_is_plain_json(queue: QueueWorld, invoke: Invoke) -> None:
     answer = aws_lambda.handler({"Records": []}, Clock(time.monotonic() + 900))
 
     assert json.loads(json.dumps(answer)) == {"batchItemFailures": []}
+
+
+def test_the_documented_policy_is_what_the_handler_really_calls(
+    world: World, sqs: SqsServer, monkeypatch: Any
+) -> None:
+    queue = QueueWorld(world, sqs, "bulk-change")
+    foreign = sqs.create("foreign")
+    settings = world.settings | queue.settings | {"PONDCTL_QUEUE__FOREIGN_URL": foreign}
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    world.thingspace.add(A, state="pending activation")
+    records = [record("m-1", world.given(A)), record("m-2", world.given(A), **NO_FLAG)]
+
+    aws_lambda.handler({"Records": records}, Clock(time.monotonic() + 900))
+    aws_lambda.close()
+
+    event_source = {
+        (f"sqs:{action}", "bulk-change")
+        for action in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
+    }
+    assert called(sqs) | event_source == policy_in_readme("handler")

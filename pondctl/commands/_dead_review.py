@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def require_screen() -> None:
     """Raise where there is no terminal; everything the view can do has a plain command."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         raise UsageError(
             "review needs a terminal",
             hint="`pondctl dead-letter list`, `show`, `requeue`, `discard` and `restore` do the same without",

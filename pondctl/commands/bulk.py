@@ -64,7 +64,7 @@ def show(ctx: typer.Context, bulk_change_id: BulkChangeId, output: OutputFormat 
 
     context: AppContext = ctx.obj
     context.use(output=output)
-    context.output.record(show_bulk_change(_bulk.site(context), bulk_change_id))
+    context.output.record(show_bulk_change(_bulk.site(context), bulk_change_id), parts=True)
 
 
 @app.command("create")

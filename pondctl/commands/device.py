@@ -1,4 +1,4 @@
-"""`pondctl device lock|unlock`."""
+"""`pondctl device show|lock|unlock`."""
 
 from __future__ import annotations
 
@@ -8,15 +8,45 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pondctl.commands._options import OutputFormat, Reason
+from pondctl.commands._options import Limit, OutputFormat, Reason
 from pondctl.context import AppContext
 
 if TYPE_CHECKING:
     from pondctl.db.database import Database
 
-app = typer.Typer(no_args_is_help=True, help="Mark devices that must never be terminated.")
+app = typer.Typer(no_args_is_help=True, help="Look at a device; mark devices that must never be terminated.")
 
 Iccids = Annotated[list[str], typer.Argument(metavar="ICCID...", help="Devices.")]
+
+
+@app.command("show")
+def show(
+    ctx: typer.Context,
+    device: Annotated[str, typer.Argument(metavar="ICCID|MSISDN", help="Its ICCID or its number.")],
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Ask the carriers, even if they were asked a moment ago.")
+    ] = False,
+    limit: Limit = 100,
+    output: OutputFormat = None,
+) -> None:
+    """Show one device: the database, ThingSpace now, POND now, and all that happened to it."""
+    from pondctl.services._carriers_now import Carriers
+    from pondctl.services._device_cache import DeviceCache
+    from pondctl.services.device_show import DeviceShow
+
+    context: AppContext = ctx.obj
+    # A look: calls are paced by this process alone, so that a login that may only read can make them too.
+    context.use(output=output, workers=2, dry_run=True)
+    thingspace, pond = context.settings.thingspace, context.settings.pond
+    site = (thingspace.base_url, thingspace.account_name, pond.base_url, str(pond.distributor_id))
+    service = DeviceShow(
+        context.database,
+        Carriers(lambda: context.thingspace, lambda: context.pond),
+        DeviceCache(context.database, " ".join(site)),
+        context.queueing.rules,
+        context.stop,
+    )
+    context.output.record(service.show(device, fresh=fresh, limit=limit), parts=True)
 
 
 @app.command("lock")

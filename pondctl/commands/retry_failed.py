@@ -138,7 +138,8 @@ def _find(app: AppContext, wanted: FailedFilter) -> FailedScope:
     from pondctl.services._failed_rows import FailedRows
 
     app.settings.require_role("viewer" if app.dry_run else "operator")
-    scope = FailedRows(app.database, app.queueing.rules).find(wanted)
+    has_pond = bool(app.settings.pond.base_url)
+    scope = FailedRows(app.database, app.queueing.rules, pond_has_the_rest=has_pond).find(wanted)
     for line in scope.lines():
         app.output.note(line)
     return scope

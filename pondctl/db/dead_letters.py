@@ -85,14 +85,14 @@ class DeadLetters:
     ) -> list[DeadLetterHead]:
         """The next letters, oldest first, without what they carry."""
         t = self._table.c
-        columns = [t[field.name] for field in fields(DeadLetterHead)]
+        columns = [t[name] for name in DeadLetterHead._fields]
         query = sa.select(*columns).where(self._matches(which), t.id > after_id).order_by(t.id).limit(limit)
         return [DeadLetterHead(*row) for row in self._connection.execute(query)]
 
     def heads_of(self, letter_ids: Collection[int]) -> dict[int, DeadLetterHead]:
         """Those of the letters that exist."""
         t = self._table.c
-        columns = [t[field.name] for field in fields(DeadLetterHead)]
+        columns = [t[name] for name in DeadLetterHead._fields]
         found: dict[int, DeadLetterHead] = {}
         for chunk in chunks(letter_ids):
             query = sa.select(*columns).where(t.id.in_(chunk))
@@ -118,7 +118,7 @@ class DeadLetters:
         """The letters that this one descends from or led to, and itself."""
         t = self._table.c
         root = letter.lineage or letter.key
-        columns = [t[field.name] for field in fields(DeadLetterHead)]
+        columns = [t[name] for name in DeadLetterHead._fields]
         line = sa.or_(t.lineage == root, t.letter_key == root)
         rows = self._connection.execute(sa.select(*columns).where(line).order_by(t.id).limit(100))
         return [DeadLetterHead(*row) for row in rows]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from pondctl.db.dialects import utcnow
+from pondctl.db.dialects import utc_in, utcnow
 from pondctl.db.own_tables import OwnTables
 
 
@@ -27,6 +27,12 @@ class Meta:
         update = sa.update(self._table).where(self._table.c.name == name).values(values)
         if self._connection.execute(update).rowcount == 0:
             self._connection.execute(sa.insert(self._table).inline().values(name=name, **values))
+
+    def forget(self, prefix: str, older_seconds: float) -> None:
+        """Drop what is kept under names that begin so, and was not written for that long."""
+        t = self._table.c
+        old = sa.and_(t.name.startswith(prefix, autoescape=True), t.changed_at < utc_in(-older_seconds))
+        self._connection.execute(sa.delete(self._table).where(old))
 
     def account_size(self, account: str) -> int | None:
         """How many devices the last complete scan of a ThingSpace account showed."""

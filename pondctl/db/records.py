@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from pondctl.models import DeviceOutcome
 
@@ -182,8 +183,7 @@ class DeadLetter:
     change_reason: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class DeadLetterHead:
+class DeadLetterHead(NamedTuple):
     """What a list shows of a dead letter: nothing of what the message carries."""
 
     id: int

@@ -11,6 +11,16 @@ from typing import Final, NamedTuple
 _PAGE: Final = 500
 
 
+class NewFinding(NamedTuple):
+    """A finding to be kept; the same one always has the same key."""
+
+    kind: str
+    mender: int
+    iccid: str | None
+    text: str
+    key: str
+
+
 class StoredFinding(NamedTuple):
     """A finding as text, and what became of it."""
 
@@ -27,10 +37,11 @@ class ScratchFindings:
         self._connection = connection
         self._expecting = False
         connection.execute(
-            "CREATE TABLE finding (seq INTEGER PRIMARY KEY, kind TEXT, mender INTEGER, text TEXT, "
-            "result TEXT, held INTEGER)"
+            "CREATE TABLE finding (seq INTEGER PRIMARY KEY, kind TEXT, mender INTEGER, iccid TEXT, "
+            "text TEXT, result TEXT, held INTEGER)"
         )
         connection.execute("CREATE INDEX finding_kind ON finding (kind, seq)")
+        connection.execute("CREATE INDEX finding_iccid ON finding (iccid, kind)")
         connection.execute("CREATE TABLE expected (key BLOB PRIMARY KEY, text TEXT) WITHOUT ROWID")
 
     def expect(self, findings: Iterable[tuple[str, str]]) -> None:
@@ -39,12 +50,12 @@ class ScratchFindings:
         rows = ((_digest(key), text) for text, key in findings)
         self._connection.executemany("INSERT OR IGNORE INTO expected VALUES (?, ?)", rows)
 
-    def add(self, findings: Sequence[tuple[str, int, str, str]], *, held: bool = False) -> None:
-        """Keep (kind, mender, text, key). `held`: until `release` or `drop_held` says whether it counts."""
-        kept = [f for f in findings if self._meets(f[3])] if self._expecting else findings
+    def add(self, findings: Sequence[NewFinding], *, held: bool = False) -> None:
+        """Keep them. `held`: until `release` or `drop_held` says whether they count."""
+        kept = [f for f in findings if self._meets(f.key)] if self._expecting else findings
         self._connection.executemany(
-            "INSERT INTO finding (kind, mender, text, held) VALUES (?, ?, ?, ?)",
-            ((*finding[:3], int(held)) for finding in kept),
+            "INSERT INTO finding (kind, mender, iccid, text, held) VALUES (?, ?, ?, ?, ?)",
+            ((*finding[:4], int(held)) for finding in kept),
         )
 
     def release(self) -> None:
@@ -65,6 +76,11 @@ class ScratchFindings:
         query = "SELECT kind, count(*) FROM finding GROUP BY kind ORDER BY min(seq)"
         return Counter(dict(self._connection.execute(query).fetchall()))
 
+    def count_results(self, beginning: str) -> Counter[str]:
+        """How many of each kind came to a result that begins so."""
+        query = "SELECT kind, count(*) FROM finding WHERE substr(result, 1, ?) = ? GROUP BY kind"
+        return Counter(dict(self._connection.execute(query, (len(beginning), beginning)).fetchall()))
+
     def count(self, menders: Sequence[int]) -> int:
         """How many are mended by one of these."""
         marks = ",".join("?" * len(menders))
@@ -80,6 +96,23 @@ class ScratchFindings:
             "ORDER BY seq LIMIT ?"
         )
         return [StoredFinding._make(r) for r in self._connection.execute(query, (*kinds, after, limit))]
+
+    def devices(self, kinds: Sequence[str]) -> Iterator[str]:
+        """The devices that these kinds are about, each once; in pages, so that others may write meanwhile."""
+        marks = ",".join("?" * len(kinds))
+        query = (
+            f"SELECT DISTINCT iccid FROM finding WHERE kind IN ({marks}) AND iccid > ? ORDER BY iccid LIMIT ?"
+        )
+        after = ""
+        while page := self._connection.execute(query, (*kinds, after, _PAGE)).fetchall():
+            after = page[-1][0]
+            yield from (row[0] for row in page)
+
+    def about(self, iccid: str, kinds: Sequence[str]) -> list[StoredFinding]:
+        """The findings of these kinds about one device."""
+        marks = ",".join("?" * len(kinds))
+        query = f"SELECT seq, kind, text, result FROM finding WHERE iccid = ? AND kind IN ({marks})"
+        return [StoredFinding._make(r) for r in self._connection.execute(query, (iccid, *kinds))]
 
     def pages(self) -> Iterator[list[StoredFinding]]:
         """All of them, page by page."""

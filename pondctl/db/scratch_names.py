@@ -47,6 +47,7 @@ class ScratchNames:
     def several_active(self) -> Iterator[tuple[str, int]]:
         """(ICCID, how many different packages say ACTIVE)."""
         query = (
-            "SELECT iccid, sum(active) FROM named_package GROUP BY iccid HAVING sum(active) > 1 ORDER BY iccid"
+            "SELECT iccid, sum(active) AS standing FROM named_package "
+            "GROUP BY iccid HAVING standing > 1 ORDER BY iccid"
         )
         yield from self._connection.execute(query)

@@ -18,8 +18,8 @@ from pondctl.output.streams import encodes_all, may_be_styled, replay, spool
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from pondctl.output.drift import DriftRun
     from pondctl.output.progress import Bar
-    from pondctl.output.results import Writer
     from pondctl.output.status_line import StatusLine
     from pondctl.output.tables import Column
     from pondctl.output.watched import Watched
@@ -79,11 +79,25 @@ class Output:
 
     def results(self, command: str, *, rest: str = REST) -> RunReport:
         """The report of one run, a context manager. `rest` says how to see what the table leaves out."""
+        from pondctl.output.documents import writer_for
+
         held = spool() if self.quiet else None
         return RunReport(
             command,
-            self._writer(held or self._stdout, rest),
+            writer_for(self.format, (held or self._stdout, self._stdout), self._say, rest),
             bar=self._new_bar(),
+            done=lambda code, write_ending: self._settle(code, write_ending, held),
+        )
+
+    def drift(self) -> DriftRun:
+        """The report of one `reconcile`, a context manager."""
+        from pondctl.output.drift import begin
+
+        held = spool() if self.quiet else None
+        return begin(
+            (self.format, held or self._stdout, self._say),
+            bar=self._new_bar(),
+            warn=self.warn,
             done=lambda code, write_ending: self._settle(code, write_ending, held),
         )
 
@@ -131,14 +145,16 @@ class Output:
         if total is not None and count < total:
             self.note(f"showing {count:,} of {total:,}; --all for the rest")
 
-    def record(self, mapping: Mapping[str, object], *, exit_code: ExitCode = ExitCode.OK) -> None:
-        """A show command's one thing."""
+    def record(
+        self, mapping: Mapping[str, object], *, exit_code: ExitCode = ExitCode.OK, parts: bool = False
+    ) -> None:
+        """A show command's one thing; with `parts` a table shows what is inside it in sections."""
         from pondctl.output.lists import write_record
 
         if self._silent(exit_code):
             return
         self._release()
-        write_record(self._stdout, self.format, mapping)
+        write_record(self._stdout, self.format, mapping, parts=parts)
         self._answered = True
 
     def error(self, error: PondctlError) -> ExitCode:
@@ -171,20 +187,6 @@ class Output:
             self._stderr.write("\n")
         typed = answer.strip()
         return typed == expected if expected is not None else typed.lower() in {"y", "yes"}
-
-    def _writer(self, stream: IO[str], rest: str) -> Writer:
-        from pondctl.output.documents import CsvRun, JsonlRun, JsonRun
-        from pondctl.output.summary import TableRun
-
-        match self.format:
-            case Format.JSON:
-                return JsonRun(stream)
-            case Format.JSONL:
-                return JsonlRun(stream)
-            case Format.CSV:
-                return CsvRun(stream, self._say)
-            case Format.TABLE:
-                return TableRun(self._stdout, self._say, rest)
 
     def _settle(self, code: ExitCode, write_ending: Callable[[], None], held: IO[str] | None) -> None:
         if not self._silent(code):

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import IO
 
 from pondctl.models import DeviceOutcome, Outcome
-from pondctl.output.results import Ending, Head
+from pondctl.output.results import Ending, Head, Writer
 from pondctl.output.safe import csv_cell, dumps, exact
-from pondctl.output.summary import summary_lines
+from pondctl.output.summary import TableRun, summary_lines
 
 DEVICE_KEYS = ("device_change_id", "iccid", "outcome", "category", "carrier_state", "msisdn", "detail")
 
@@ -102,6 +102,21 @@ class CsvRun:
         """Tell the summary."""
         for line in summary_lines(ending):
             self._tell(line)
+
+
+def writer_for(
+    form: str, streams: tuple[IO[str], IO[str]], tell: Callable[[str], None], rest: str
+) -> Writer:
+    """The format of a run. The second stream is for a table, which prints nothing before the end."""
+    stream, end_stream = streams
+    match form:
+        case "json":
+            return JsonRun(stream)
+        case "jsonl":
+            return JsonlRun(stream)
+        case "csv":
+            return CsvRun(stream, tell)
+    return TableRun(end_stream, tell, rest)
 
 
 def _device(outcome: DeviceOutcome) -> dict[str, str | None]:

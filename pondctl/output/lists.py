@@ -30,9 +30,16 @@ def write_rows(stream: IO[str], form: str, rows: Iterable[Row], columns: Sequenc
     return count
 
 
-def write_record(stream: IO[str], form: str, record: Row) -> None:
-    """Write one thing in one of the four formats; a list of objects inside it becomes a table of its own."""
-    if form == "json":
+def write_record(stream: IO[str], form: str, record: Row, *, parts: bool = False) -> None:
+    """Write one thing in one of the four formats; a list of objects inside it becomes a table of its own.
+
+    With `parts`, objects inside it are sections too.
+    """
+    if form == "table" and parts:
+        from pondctl.output.sections import write_sections
+
+        write_sections(stream, record)
+    elif form == "json":
         stream.write(dumps(exact(record), indent=2) + "\n")
     elif form == "table":
         _details(stream, record)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import shlex
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -13,29 +12,22 @@ from textual import on
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
+from textual.events import Key
 from textual.widgets import DataTable, Input, Static
 
 from pondctl.errors import PondctlError
-from pondctl.output.lists import write_record
 from pondctl.output.review_desk import Acted, ReviewDesk, Row
-from pondctl.output.safe import plain, shown
+from pondctl.output.review_text import COLUMNS, cells, head_line, letter_text
+from pondctl.output.safe import plain
 
 T = TypeVar("T")
 
-_PAGE: Final = 100
+_PAGE: Final = 40
 # So near to the last row the next page is loaded.
-_NEAR: Final = 20
-_COLUMNS: Final = {
-    "id": "ID",
-    "state": "STATE",
-    "category": "CATEGORY",
-    "bulk_change_id": "BULK CHANGE",
-    "created": "CREATED",
-    "reason": "REASON",
-}
-_MINUTES: Final = 16
+_NEAR: Final = 10
 _STATES: Final[Sequence[str | None]] = ("open", "discarded", "requeued", None)
 _KEYS: Final = "r requeue  e edit  d discard  u undo  / filter  s state  Tab pane  q quit"
+_ALWAYS: Final = ("leave_line", "quit")
 _PROMPTS: Final = {
     "filter": "only with this text (empty: all)",
     "edit": "Attribute=Value … and requeue",
@@ -64,7 +56,7 @@ class ReviewApp(App[None]):
         Binding("slash", "ask('filter')"),
         Binding("s", "next_state"),
         Binding("escape", "leave_line", priority=True),
-        Binding("q", "quit"),
+        Binding("q", "leave"),
         Binding("ctrl+c", "quit", priority=True),
     ]
 
@@ -78,6 +70,7 @@ class ReviewApp(App[None]):
         self._all_loaded = False
         self._discarded: list[int] = []
         self._busy = False
+        self._looked_at: int | None = None
 
     def compose(self) -> ComposeResult:
         """Lay out the five parts."""
@@ -91,7 +84,7 @@ class ReviewApp(App[None]):
 
     def on_mount(self) -> None:
         """Load the first page; everything else comes when it is asked for."""
-        self._table.add_columns(*_COLUMNS.values())
+        self._table.add_columns(*COLUMNS.values())
         self._table.focus()
         self.set_interval(0.25, self._leave_when_stopped)
         self._reload()
@@ -114,6 +107,10 @@ class ReviewApp(App[None]):
         letter_id = self._discarded.pop() if self._discarded else self._current
         self._act(self._desk.restore, letter_id)
 
+    def action_leave(self) -> None:
+        """End; not while something is being typed."""
+        self.exit()
+
     def action_next_state(self) -> None:
         """Show the letters in the next state."""
         self._state = _STATES[(_STATES.index(self._state) + 1) % len(_STATES)]
@@ -130,6 +127,15 @@ class ReviewApp(App[None]):
         line.value = self._text if what == "filter" else ""
         line.add_class("asked")
         line.focus()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """While something is being typed no letter of it is a command."""
+        return not self._asked or action in _ALWAYS
+
+    def on_key(self, event: Key) -> None:
+        """What was typed ahead, before the line had the focus, belongs into the line."""
+        if self._asked and event.is_printable and event.character:
+            self.query_one("#line", Input).insert_text_at_cursor(event.character)
 
     def action_leave_line(self) -> None:
         """Forget what was being typed, or go back to the table."""
@@ -160,7 +166,8 @@ class ReviewApp(App[None]):
         """Show the letter under the cursor, and load on where the end is near."""
         if self._table.cursor_row >= len(self._ids) - _NEAR:
             self._load()
-        self._show()
+        if self._current != self._looked_at:
+            self._show()
 
     def _act(self, act: Callable[[int], Acted], letter_id: int | None = None) -> None:
         """In a thread: sending may take a while, and the screen must not stand still."""
@@ -209,22 +216,17 @@ class ReviewApp(App[None]):
         rows = self._try(lambda: self._desk.page(self._state, self._text, after, _PAGE)) or ()
         self._all_loaded = len(rows) < _PAGE
         self._ids += [int(str(row["id"])) for row in rows]
-        self._table.add_rows([_cell(name, row[name]) for name in _COLUMNS] for row in rows)
+        self._table.add_rows(cells(row) for row in rows)
 
     def _count(self) -> None:
         count = self._try(lambda: self._desk.count(self._state, self._text)) or 0
-        many = f"more than {self._desk.most:,}" if count > self._desk.most else f"{count:,}"
-        only = f"  with {plain(self._text)!r}" if self._text else ""
-        head = f"{plain(self._desk.title)}  {self._state or 'any state'}: {many}{only}"
+        head = head_line(self._desk, self._state, self._text, count)
         self.query_one("#head", Static).update(Text(head))
 
     def _show(self) -> None:
-        letter_id = self._current
+        letter_id = self._looked_at = self._current
         record = None if letter_id is None else self._try(partial(self._desk.show, letter_id))
-        page = io.StringIO()
-        if record is not None:
-            write_record(page, "table", record)
-        self.query_one("#letter", Static).update(Text(page.getvalue() or "no dead letters"))
+        self.query_one("#letter", Static).update(Text(letter_text(record)))
         self.query_one("#detail").scroll_home(animate=False)
 
     def _try(self, ask: Callable[[], T]) -> T | None:
@@ -240,8 +242,3 @@ class ReviewApp(App[None]):
     def _leave_when_stopped(self) -> None:
         if self._desk.stopped():
             self.exit()
-
-
-def _cell(name: str, value: object) -> Text:
-    text = shown(value)
-    return Text(text[:_MINUTES].replace("T", " ") if name == "created" else text)

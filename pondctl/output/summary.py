@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import IO
 
 from pondctl.models import DeviceOutcome, Outcome, Retry
+from pondctl.output.console import REST
 from pondctl.output.results import Ending, Head
 from pondctl.output.safe import plain, shown, words
 from pondctl.output.tables import Column, Table
 
 SHOWN = 50
-_FINE = {Outcome.DONE, Outcome.UNCHANGED}
+_FINE = frozenset({Outcome.DONE, Outcome.UNCHANGED})
 _COLUMNS = (
     Column("iccid", "ICCID"),
     Column("msisdn", "MSISDN"),
@@ -33,15 +34,18 @@ class TableRun:
         self._tell = tell
         self._rest = rest
         self._not_done: list[DeviceOutcome] = []
+        self._left_out: frozenset[Outcome] = _FINE
 
     def open(self, head: Head) -> None:
-        """Print nothing: a table is for a reader who waits for the end."""
+        """Print nothing: a table is for a reader who waits for the end. A dry run is its devices."""
+        if head.dry_run:
+            self._left_out = frozenset()
 
     def devices(self, outcomes: Sequence[DeviceOutcome]) -> None:
         """Keep those that are not done, while there is room."""
         room = SHOWN - len(self._not_done)
         if room > 0:
-            self._not_done += [o for o in outcomes if o.outcome not in _FINE][:room]
+            self._not_done += [o for o in outcomes if o.outcome not in self._left_out][:room]
 
     def close(self, ending: Ending) -> None:
         """Print it; a run that was cut short before any device was decided has nothing to show."""
@@ -61,10 +65,11 @@ class TableRun:
         self._stream.write("\n")
         used = [c for c in _COLUMNS if any(row[c.key] is not None for row in rows)]
         Table(self._stream, used).add(rows)
-        left = sum(n for outcome, n in ending.counts.items() if outcome not in _FINE) - len(rows)
+        left = sum(n for outcome, n in ending.counts.items() if outcome not in self._left_out) - len(rows)
         if left > 0:
-            rest = self._rest.format(run_id=ending.head.run_id)
-            self._stream.write(f"\n{left:,} more are not done; {plain(rest)}\n")
+            rest = REST if ending.head.dry_run else self._rest.format(run_id=ending.head.run_id)
+            more = "more" if ending.head.dry_run else "more are not done"
+            self._stream.write(f"\n{left:,} {more}; {plain(rest)}\n")
 
 
 def _row(device: DeviceOutcome) -> dict[str, object]:

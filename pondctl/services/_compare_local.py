@@ -14,8 +14,8 @@ from pondctl.db.records import QueueMessage
 from pondctl.db.scratch_names import ScratchNames
 from pondctl.db.unit import Unit
 from pondctl.models import Carrier, normalize_iccid
-from pondctl.services._comparison import Comparison
 from pondctl.services._compare_rows import RowReading
+from pondctl.services._comparison import Comparison
 from pondctl.services._drift import Drift, Kind
 from pondctl.services._drift_local import judge_row_alone
 
@@ -72,7 +72,9 @@ class LocalSide:
 
     def _references(self) -> Iterator[Drift]:
         database = self.comparison.database
-        for bulk_change_id, entries in database.read(lambda unit: list(unit.compared_rows.logged_for_nothing())):
+        for bulk_change_id, entries in database.read(
+            lambda unit: list(unit.compared_rows.logged_for_nothing())
+        ):
             here = f"{entries:,} entries of the change log: bulk change {bulk_change_id} does not exist"
             yield Drift(Kind.BROKEN_REFERENCE, bulk_change_id=bulk_change_id, here=here)
         after = 0
@@ -81,10 +83,10 @@ class LocalSide:
             about = {m.bulk_change_id for m in page if m.bulk_change_id is not None}
             known = database.read(partial(_known, about))
             for message in page:
-                bulk_change_id = message.bulk_change_id
-                if bulk_change_id is not None and bulk_change_id not in known:
-                    here = f"message {message.key}: bulk change {bulk_change_id} does not exist"
-                    yield Drift(Kind.BROKEN_REFERENCE, bulk_change_id=bulk_change_id, here=here)
+                missing = message.bulk_change_id
+                if missing is not None and missing not in known:
+                    here = f"message {message.key}: bulk change {missing} does not exist"
+                    yield Drift(Kind.BROKEN_REFERENCE, bulk_change_id=missing, here=here)
 
 
 def _duplicates(names: ScratchNames) -> Iterator[Drift]:

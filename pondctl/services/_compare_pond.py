@@ -11,9 +11,9 @@ from typing import Final
 
 from pondctl.clients.pond import PondClient
 from pondctl.clients.pond_models import Package, PackageStatus
+from pondctl.db.device_checks import DeviceCheck
 from pondctl.db.open_intents import OpenIntent
 from pondctl.db.package_rows import PackageRow
-from pondctl.db.device_checks import DeviceCheck
 from pondctl.db.records import RunRecord
 from pondctl.db.scratch_sims import Sim
 from pondctl.db.step_records import StepKind

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import lru_cache
 
 from pondctl.db.compared_rows import ComparedRow
@@ -80,10 +81,8 @@ class RowReading:
 
     def _newest(self, row: ComparedRow, iccid: str) -> NewestRow:
         target = ""
-        try:
+        with suppress(BadRequestError):  # nobody can tell what it asks for: nothing can be said against it
             target = target_of(row.change_request).value
-        except BadRequestError:
-            pass  # nobody can tell what it asks for: nothing can be said against it
         failure = failure_of(row.status_details, None) if row.has_errors else None
         busy = row.moving or row.bulk_change_id in self._leased or not target
         return NewestRow(

@@ -90,9 +90,7 @@ class ThingSpaceSide:
         c = self.comparison
         c.report.phase("asking ThingSpace", c.rows.count)
         unanswered = 0
-        for answer in ask_all(
-            c.rows.iccids(), self.thingspace.get_device, workers=c.workers, stop=c.stop
-        ):
+        for answer in ask_all(c.rows.iccids(), self.thingspace.get_device, workers=c.workers, stop=c.stop):
             if answer is None:
                 continue
             if isinstance(answer.value, Device):
@@ -130,7 +128,9 @@ class ThingSpaceSide:
         answers = ask_all(iter(sample), self.thingspace.get_device, workers=c.workers, stop=c.stop)
         for answer in answers:
             if answer is not None and not _says_not_found(answer.value):
-                c.distrust("the ThingSpace listing is not whole: it left out a device that can be asked about")
+                c.distrust(
+                    "the ThingSpace listing is not whole: it left out a device that can be asked about"
+                )
                 return False
         if c.stop.is_set():
             return False
@@ -146,5 +146,3 @@ class ThingSpaceSide:
 
 def _says_not_found(answer: Device | DeviceError) -> bool:
     return isinstance(answer, DeviceError) and answer.category is Category.NOT_FOUND
-
-

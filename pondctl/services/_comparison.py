@@ -13,7 +13,7 @@ import structlog
 from pondctl.db.batches import chunks
 from pondctl.db.database import Database
 from pondctl.db.scratch import Scratch
-from pondctl.db.scratch_findings import ScratchFindings
+from pondctl.db.scratch_findings import NewFinding, ScratchFindings
 from pondctl.db.scratch_rows import ScratchRows
 from pondctl.db.scratch_sims import ScratchSims
 from pondctl.errors import PRECEDENCE, PondctlError, RunLostError, UnavailableError
@@ -62,7 +62,8 @@ class Comparison:
     def add(self, drifts: Iterable[Drift], *, held: bool = False) -> None:
         """Keep what was found."""
         for chunk in chunks(drifts, _AT_ONCE):
-            self.findings.add([(d.kind, d.mender, d.as_text(), d.as_key()) for d in chunk], held=held)
+            new = [NewFinding(d.kind, d.mender, d.iccid, d.as_text(), d.as_key()) for d in chunk]
+            self.findings.add(new, held=held)
 
     def distrust(self, reason: str, hint: str | None = None) -> None:
         """What was seen is right, but not all was seen: nothing is missing because of it."""

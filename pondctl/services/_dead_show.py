@@ -103,7 +103,7 @@ def show_letter(database: Database, letter_id: int, retention_days: float) -> di
             "body": letter.body,
             "attempts": [dict(each) for each in letter.attempts],
             "devices": _devices(unit, letter) if known else [],
-            "line": [line_of(head) for head in unit.dead_letters.line_of(letter) if head.id != letter.id],
+            "line": _line(unit, letter),
             "runs": _runs(unit, letter),
         }
 
@@ -166,7 +166,20 @@ def _about(letter: DeadLetter, now: datetime, retention_days: float) -> dict[str
     }
 
 
+def _has_line(letter: DeadLetter) -> bool:
+    """Whether there can be others of its line: they are not looked for in vain, there is no index for them."""
+    return letter.lineage is not None or letter.requeue_count > 0
+
+
+def _line(unit: Unit, letter: DeadLetter) -> list[dict[str, object]]:
+    if not _has_line(letter):
+        return []
+    return [line_of(head) for head in unit.dead_letters.line_of(letter) if head.id != letter.id]
+
+
 def _loop(unit: Unit, letter: DeadLetter) -> str | None:
+    if not _has_line(letter):
+        return None
     times = unit.dead_letters.requeues_of(letter)
     return f"requeued {times} times for the same error" if times > 1 else None
 

@@ -14,9 +14,10 @@ _OPEN = (BulkStatus.NEW, BulkStatus.PENDING, BulkStatus.PROCESSING)
 
 @dataclass(frozen=True, slots=True)
 class HeaderFacts:
-    """A header that has rows, and what is known around it. `is_forgotten`: begun, and nobody is seen to work on it.
+    """A header that has rows, and what is known around it.
 
-    `is_coming`: a check of it is queued. Nothing is said of a bulk change that a run holds.
+    `is_forgotten`: begun, and nobody is seen to work on it. `is_coming`: a check of it is queued.
+    Nothing is said of a bulk change that a run holds.
     """
 
     bulk_change_id: int

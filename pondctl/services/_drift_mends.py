@@ -15,7 +15,7 @@ from pondctl.db.row_fixes import RowFix, SeenRow
 from pondctl.db.step_records import RatePlanRow
 from pondctl.db.unit import Unit
 from pondctl.models import BulkStatus, Carrier, DeviceOutcome, Outcome
-from pondctl.services._drift import BULK_KINDS, PACKAGE_KINDS, ROW_KINDS, Drift, Kind
+from pondctl.services._drift import PACKAGE_KINDS, ROW_KINDS, Drift, Kind
 from pondctl.services._next_check import NextCheck
 from pondctl.services._queueing import queue_check
 from pondctl.services._run import Run, user_name
@@ -33,27 +33,19 @@ Mend = Callable[[Unit, Sequence[Drift]], Results]
 
 
 @dataclass(frozen=True, slots=True)
-class DatabaseMends:
-    """What `--apply` does to the database. `checks`: how many are queued in this run, to spread them."""
+class DeviceMends:
+    """What `--apply` does to rows of devices and of packages."""
 
     run: Run
-    queue_name: str
-    checks: int = 1
-    rng: random.Random = field(default_factory=random.SystemRandom)
 
     def in_order(self) -> tuple[tuple[tuple[Kind, ...], Mend], ...]:
-        """Rows first: what they come to may make the rest unnecessary."""
-        return (
-            (ROW_KINDS, self._rows),
-            (PACKAGE_KINDS, self._packages),
-            (BULK_KINDS, self._bulk_changes),
-            ((Kind.DEAD_LETTER_RIGHT,), self._letters),
-        )
+        """Which kinds are mended how."""
+        return ((ROW_KINDS, self._rows), (PACKAGE_KINDS, self._packages))
 
     def _rows(self, unit: Unit, drifts: Sequence[Drift]) -> Results:
         good = unit.row_fixes.settle([_row_fix(drift) for drift in drifts])
         mended = [drift for drift in drifts if drift.fix["row"] in good]
-        unit.change_log.add([self._entry(drift, drift.fix["row"]) for drift in mended])
+        unit.change_log.add([_entry(self.run, drift, drift.fix["row"]) for drift in mended])
         seen = [Seen(d.iccid or "", d.fix["state"], d.fix["msisdn"]) for d in mended]
         unit.observations.add_changes(str(Carrier.THINGSPACE), seen, self.run.run_id)
         self._close_finished(unit, mended)
@@ -71,7 +63,7 @@ class DatabaseMends:
                 continue
             if unit.bulk_changes.set_status(bulk_change_id, BulkStatus.PROCESSED, from_statuses=_OPEN):
                 drift = Drift(Kind.HEADER_OPEN, bulk_change_id=bulk_change_id, mend="its last row is settled")
-                unit.change_log.add([self._entry(drift, None)])
+                unit.change_log.add([_entry(self.run, drift)])
 
     def _packages(self, unit: Unit, drifts: Sequence[Drift]) -> Results:
         there = [drift for drift in drifts if drift.kind is not Kind.PACKAGE_ROW_MISSING]
@@ -88,7 +80,18 @@ class DatabaseMends:
         unit.outcomes.add(self.run.run_id, [_outcome(drift) for drift in mended])
         return results
 
-    def _bulk_changes(self, unit: Unit, drifts: Sequence[Drift]) -> Results:
+
+@dataclass(frozen=True, slots=True)
+class BulkMends:
+    """What `--apply` does to headers, messages and dead letters. `checks` is how many are queued at most."""
+
+    run: Run
+    queue_name: str
+    checks: int = 1
+    rng: random.Random = field(default_factory=random.SystemRandom)
+
+    def mend(self, unit: Unit, drifts: Sequence[Drift]) -> Results:
+        """Put headers right, and queue what nobody would come back to."""
         ids = [drift.bulk_change_id or 0 for drift in drifts]
         unsettled, leased = unit.compared_rows.unsettled_counts(ids), unit.open_intents.leased_bulk_changes()
         now = {each.id: each.status for each in unit.bulk_changes.find(ids).values()}
@@ -110,9 +113,10 @@ class DatabaseMends:
             span = min(self.checks / _CHECKS_A_SECOND, _LATEST_SECONDS)
             check = NextCheck(0, round(self.rng.uniform(0, span)), pending_since=unit.now(), stalled=0)
             queue_check(unit, self.queue_name, bulk_change_id, check, None)
-        unit.change_log.add([self._entry(drift, None)])
+        unit.change_log.add([_entry(self.run, drift)])
 
-    def _letters(self, unit: Unit, drifts: Sequence[Drift]) -> Results:
+    def discard(self, unit: Unit, drifts: Sequence[Drift]) -> Results:
+        """Put dead letters aside; they stay in the table until they are pruned."""
         who, now = user_name(), unit.now()
         results = []
         for drift in drifts:
@@ -130,17 +134,18 @@ class DatabaseMends:
             results.append(_done(drift) if moved else MOVED)
         return results
 
-    def _entry(self, drift: Drift, row_id: int | None) -> ChangeLogEntry:
-        if drift.bulk_change_id is None:
-            raise AssertionError("outside a bulk change there is no change log")
-        return ChangeLogEntry(
-            bulk_change_id=drift.bulk_change_id,
-            device_change_id=row_id,
-            description=f"pondctl reconcile: {drift.kind}: {drift.mend}",
-            request_text=f"run {self.run.run_id}",
-            response_text=f"here {drift.here}, there {drift.there}",
-            response_status=BulkStatus.PROCESSED,
-        )
+
+def _entry(run: Run, drift: Drift, row_id: int | None = None) -> ChangeLogEntry:
+    if drift.bulk_change_id is None:
+        raise AssertionError("outside a bulk change there is no change log")
+    return ChangeLogEntry(
+        bulk_change_id=drift.bulk_change_id,
+        device_change_id=row_id,
+        description=f"pondctl reconcile: {drift.kind}: {drift.mend}",
+        request_text=f"run {run.run_id}",
+        response_text=f"here {drift.here}, there {drift.there}",
+        response_status=BulkStatus.PROCESSED,
+    )
 
 
 def _verdict(drift: Drift, status: str | None, is_open: bool) -> str | None:

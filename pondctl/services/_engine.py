@@ -94,11 +94,12 @@ class Engine:
 
     @property
     def _halted(self) -> bool:
-        return self._stop.is_set() or self._failure is not None or self._brake.reason is not None
+        return self._stop.is_set() or self._failure is not None
 
     def _is_over(self) -> bool:
         idle = not self._in_flight and not self._waiting and self._turn.is_empty
-        return idle and (self._fed or self._halted)
+        # A run that brakes begins nothing new, but brings to its end what it has begun.
+        return idle and (self._fed or self._halted or self._brake.reason is not None)
 
     def _next_works(self, works: Iterator[Work]) -> list[Work]:
         """As many as there is room for; not one by one, as each claim costs statements."""

@@ -26,11 +26,14 @@ Page = tuple[list[DeviceChange], dict[int, str]]
 
 
 class FailedRows:
-    """Walks the rows of the bulk changes that this profile may work on."""
+    """Walks the rows of the bulk changes that this profile may work on.
 
-    def __init__(self, database: Database, rules: Rules) -> None:
+    `pond_has_the_rest`: POND is set up and names no providers, so those that are not ThingSpace's are its.
+    """
+
+    def __init__(self, database: Database, rules: Rules, *, pond_has_the_rest: bool = False) -> None:
         self._database = database
-        self._headers = _Headers(database, rules)
+        self._headers = _Headers(database, rules, pond_has_the_rest and not rules.pond)
 
     def find(self, wanted: FailedFilter) -> FailedScope:
         """Raises `NotFoundError`, `PermissionDeniedError` or `WrongCarrierError` for an id that is named."""
@@ -83,9 +86,10 @@ class FailedRows:
 class _Headers:
     """Bulk changes that exist and are ours, with their carrier; the others are remembered as None."""
 
-    def __init__(self, database: Database, rules: Rules) -> None:
+    def __init__(self, database: Database, rules: Rules, pond_has_the_rest: bool) -> None:
         self._database = database
         self._rules = rules
+        self._rest = Carrier.POND if pond_has_the_rest else None
         self._known: dict[int, tuple[BulkChange, Carrier] | None] = {}
 
     def of(self, bulk_change_id: int) -> tuple[BulkChange, Carrier] | None:
@@ -98,8 +102,13 @@ class _Headers:
         found = self._database.read(lambda unit: unit.bulk_changes.find(new))
         for bulk_change_id in new:
             header = found.get(bulk_change_id)
-            carrier = header and self._rules.carrier_of(header.service_provider_id)
+            carrier = header and self._carrier_of(header.service_provider_id)
             self._known[bulk_change_id] = (header, carrier) if header and carrier else None
+
+    def _carrier_of(self, service_provider_id: int) -> Carrier | None:
+        allowed = self._rules.allowed
+        rest = self._rest if not allowed or service_provider_id in allowed else None
+        return self._rules.carrier_of(service_provider_id) or rest
 
     def require(self, bulk_change_id: int) -> None:
         header = self._database.read(lambda unit: unit.bulk_changes.get(bulk_change_id))

@@ -54,7 +54,10 @@ class LifeCycle:
         """What is left of an earlier run. Raises `BusyError` while it is alive."""
         record = self.database.read(lambda unit: unit.runs.get(run_id))
         if record.command not in set(Operation) - {Operation.SYNC}:
-            raise UsageError(f"run {run_id} was `{record.command}`, which is run again, not resumed")
+            raise UsageError(
+                f"run {run_id} was `{record.command}`, which is not resumed",
+                hint=f"run `pondctl {record.command}` again: it goes on where that run ended",
+            )
         if not is_over(record):
             raise BusyError(f"run {run_id} is at work", hint=f"`pondctl runs cancel {run_id}` stops it")
         request = LifeRequest.from_arguments(record.arguments)

@@ -8,7 +8,6 @@ from itertools import islice
 from typing import Final, Protocol
 
 from pondctl.db.database import Database
-from pondctl.db.unit import Unit
 from pondctl.errors import Category, UsageError
 from pondctl.models import DeviceChange, normalize_iccid
 from pondctl.services._life_request import LifeRequest, Work

@@ -15,6 +15,7 @@ from pondctl.services._target_lines import Cell, looks_rounded, read_cells, unwr
 from pondctl.services._target_store import PackedIccids
 
 _NAMED_LINES: Final = 20
+_NAMED_RUNS: Final = 200
 _NAMED_ICCIDS: Final = 3
 # Above this a file is something else than a list of devices.
 _MOST_SKIPPED: Final = 100_000
@@ -189,7 +190,7 @@ def _bad_lines(gathered: _Gathered, name: str) -> UsageError:
     rounded = any(bad.reason is EXCEL_NUMBER for bad in gathered.bad)
     return UsageError(
         f"{gathered.bad_count:,} of {gathered.read_count:,} lines of {name} cannot be used, "
-        f"nothing was started: {named}{_more(gathered.bad_count)}",
+        f"nothing was started: {named}{_more(gathered.bad_count)}{_numbers(gathered.bad)}",
         hint="give the column the format Text in the spreadsheet and export it again from the source"
         if rounded
         else "mend them, or leave them out with --skip-invalid",
@@ -198,3 +199,16 @@ def _bad_lines(gathered: _Gathered, name: str) -> UsageError:
 
 def _more(count: int) -> str:
     return f"; and {count - _NAMED_LINES:,} more" if count > _NAMED_LINES else ""
+
+
+def _numbers(bad: Sequence[SkippedLine]) -> str:
+    """The numbers of the lines that are not spelled out, neighbours together."""
+    runs: list[list[int]] = []
+    for each in bad[_NAMED_LINES:]:
+        if runs and each.line == runs[-1][1] + 1:
+            runs[-1][1] = each.line
+        else:
+            runs.append([each.line, each.line])
+    shown = [f"{first}" if first == last else f"{first} to {last}" for first, last in runs[:_NAMED_RUNS]]
+    rest = ", …" if len(runs) > _NAMED_RUNS else ""
+    return f", lines {', '.join(shown)}{rest}" if shown else ""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from pondctl.clients.pond_models import Package
+from pondctl.db.observations import Seen
 from pondctl.db.records import ChangeLogEntry
 from pondctl.db.step_records import (
     CLAIM_RELEASED,
@@ -18,9 +19,10 @@ from pondctl.db.step_records import (
 )
 from pondctl.db.unit import Unit
 from pondctl.errors import Category
-from pondctl.models import DeviceOutcome, Outcome
+from pondctl.models import Carrier, DeviceOutcome, Outcome
 from pondctl.services._instructions import Ended, Write
 from pondctl.services._judge import status_details
+from pondctl.services._pond_seen import pond_state
 from pondctl.services._step_log import outcome_entry, shown, step_entry
 
 _GOOD = (Outcome.DONE, Outcome.UNCHANGED)
@@ -80,6 +82,9 @@ class Turn:
         unit.outcomes.add(self.run_id, [o for o in self.outcomes if o.outcome not in _GOOD])
         if self.packages:
             unit.rate_plans.save(self.packages)
+            words = {iccid: pond_state(row.status for row in rows) for iccid, rows in self.packages.items()}
+            seen = [Seen(iccid, word) for iccid, word in words.items()]
+            unit.observations.add_changes(Carrier.POND, seen, self.run_id)
         _settle_rows(unit, self.outcomes)
         if self.log:
             unit.change_log.add(self.log)

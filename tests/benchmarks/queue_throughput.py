@@ -3,31 +3,41 @@
     python -m tests.benchmarks.queue_throughput [MESSAGES] [--server URL]
 
 Both sides take turns on one queue server in a process of its own; `--server` names another one, such as
-ministack's, which the times are then taken from the outside.
+ministack's. Both run in this process, on one core; what starts the program is not counted.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import boto3
 import sqlalchemy as sa
 
+from pondctl.commands._life_cycle import life_cycle
+from pondctl.context import AppContext
 from pondctl.db.database import Database
 from pondctl.db.schema import init_database
+from pondctl.services._tally import WorkerOptions
+from pondctl.services.worker import Worker
 from tests.sqs_server import AWS_ENVIRONMENT
 
 ROUNDS = 3
+# Nothing is asked of the carrier: everything is settled.
+THINGSPACE = {
+    "PONDCTL_THINGSPACE__CLIENT_ID": "x",
+    "PONDCTL_THINGSPACE__CLIENT_SECRET": "x",
+    "PONDCTL_THINGSPACE__USERNAME": "x",
+    "PONDCTL_THINGSPACE__PASSWORD": "x",
+}
 BULK_CHANGES = 200
 ROWS = 10
 
@@ -98,29 +108,24 @@ def plain_boto3(client: Any, url: str, messages: int) -> float:
     return time.monotonic() - began
 
 
-def pondctl_worker(url: str, database: str, messages: int, *, ours: bool) -> float:
-    """The program; the seconds from its first receive to its last delete."""
-    settings = {"PONDCTL_DATABASE__URL": database, "PONDCTL_QUEUE__URL": url}
-    began = time.monotonic()
-    command = [sys.executable, "-m", "pondctl", "worker", "--max-messages", str(messages), "-o", "json"]
-    done = subprocess.run(command, env=os.environ | settings, check=True, capture_output=True, text=True)
-    took = time.monotonic() - began
-    assert json.loads(done.stdout)["worked_off"] == messages, done.stdout
-    return seconds_at_server(url) if ours else took
-
-
-def seconds_at_server(url: str) -> float:
-    """What our own server has measured."""
-    request = urllib.request.Request(
-        url, json.dumps({"QueueUrl": url}).encode(), {"x-amz-target": "AmazonSQS.Seconds"}
+def pondctl_worker(url: str, database: str, messages: int) -> float:
+    """The worker as the command builds it; the seconds of its loop, without the start of the program."""
+    os.environ.update(THINGSPACE | {"PONDCTL_DATABASE__URL": database, "PONDCTL_QUEUE__URL": url})
+    app = AppContext()
+    handling = app.queueing.handling(partial(life_cycle, app))
+    options = WorkerOptions(max_messages=messages)
+    work = Worker(
+        app.queueing.queue, handling, app.stop, options, chores=app.queueing.chores, watch=lambda *_: None
     )
-    with urllib.request.urlopen(request) as answer:
-        found = json.load(answer)
-    assert found["Left"] == 0, found
-    return float(found["Seconds"])
+    began = time.monotonic()
+    tally = work.run()
+    took = time.monotonic() - began
+    app.close()
+    assert tally.words["worked_off"] == messages, tally
+    return took
 
 
-def measure(server: str, messages: int, *, ours: bool) -> None:
+def measure(server: str, messages: int) -> None:
     """Take turns and print both rates and their ratio."""
     client = boto3.client("sqs", endpoint_url=server, region_name="us-east-1")
     rates: dict[str, list[float]] = {"boto3": [], "pondctl": []}
@@ -130,7 +135,7 @@ def measure(server: str, messages: int, *, ours: bool) -> None:
             plain = fill(client, f"plain-{number}", messages)
             rates["boto3"].append(messages / plain_boto3(client, plain, messages))
             work = fill(client, f"work-{number}", messages)
-            rates["pondctl"].append(messages / pondctl_worker(work, database, messages, ours=ours))
+            rates["pondctl"].append(messages / pondctl_worker(work, database, messages))
     for name, values in rates.items():
         print(f"{name:8} {statistics.median(values):8.0f} messages/s  {[round(v) for v in values]}")  # noqa: T201
     ratio = statistics.median(rates["pondctl"]) / statistics.median(rates["boto3"])
@@ -145,13 +150,13 @@ def main() -> None:
     given = parser.parse_args()
     os.environ.update(AWS_ENVIRONMENT)
     if given.server:
-        measure(given.server, given.messages, ours=False)
+        measure(given.server, given.messages)
         return
     command = [sys.executable, "-m", "tests.sqs_server"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
-            measure(process.stdout.readline().strip(), given.messages, ours=True)
+            measure(process.stdout.readline().strip(), given.messages)
         finally:
             process.kill()
 

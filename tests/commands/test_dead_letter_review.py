@@ -33,7 +33,7 @@ class Screen:
             env=os.environ | world.settings | {"TERM": "xterm", "NO_COLOR": "1"},
             stdin=theirs,
             stdout=theirs,
-            stderr=subprocess.DEVNULL,
+            stderr=theirs,
             start_new_session=True,
         )
         os.close(theirs)
@@ -74,13 +74,17 @@ def review(world: World) -> Iterator[Screen]:
 def test_a_person_discards_takes_back_edits_and_leaves(world: World) -> None:
     bury(world, 3)
     with review(world) as screen:
-        screen.type("dtest data\r")
+        screen.type("d")
+        screen.wait(lambda: b"reason for discarding" in screen.drawn)
+        screen.type("test data\r")
         screen.wait(lambda: states(world) == ["discarded", "open", "open"])
         screen.wait(lambda: b"1: discarded" in screen.drawn)
         screen.type("u")
         screen.wait(lambda: states(world) == ["open", "open", "open"])
         screen.wait(lambda: b"restored" in screen.drawn)
-        screen.type("eRetryNumber=0\r")
+        screen.type("e")
+        screen.wait(lambda: b"Attribute=Value" in screen.drawn)
+        screen.type("RetryNumber=0\r")
         screen.wait(lambda: "requeued" in states(world))
         screen.wait(lambda: b"requeued" in screen.drawn)
         screen.type("q")

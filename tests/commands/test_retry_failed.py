@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import signal
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -63,6 +68,17 @@ def test_a_given_up_device_that_is_active_by_now_gets_its_number(world: World) -
         False,
     )
     assert world.header(bulk)["Status"] == "PROCESSED"
+
+
+def test_2_a_device_that_fails_again_is_never_told_as_processed(world: World) -> None:
+    bulk = world.given(failed(A), failed(B), Status="ERROR")
+    activate_all(world, A)
+
+    result = world.run("retry-failed", bulk, "-o", "json")
+
+    assert (result.exit_code, result.json["status"]) == (3, "partial")
+    assert [row["Status"] for row in world.rows(bulk)] == ["PROCESSED", "API_FAILED"]
+    assert [row["HasErrors"] for row in world.rows(bulk)] == [False, True]
 
 
 def test_what_still_waits_is_taken_up_and_its_check_queued(world: World) -> None:
@@ -221,7 +237,7 @@ def test_only_failed_rows_are_asked_about_and_only_they_are_told(world: World) -
     assert world.header(bulk)["Status"] == "PROCESSING"
 
 
-def test_a_device_is_chosen_by_its_iccid_in_any_spelling(world: World) -> None:
+def test_41_one_device_is_tried_again_by_its_iccid_in_any_spelling(world: World) -> None:
     one = world.given(failed(f" {A[:4]}-{A[4:]}F "), failed(B))
     two = world.given(failed(A))
     activate_all(world, A, B)
@@ -353,7 +369,7 @@ def test_a_check_that_waits_already_is_the_one(world: World) -> None:
 
 
 @pytest.mark.parametrize("words", [(), ("--enqueue",)])
-def test_a_dry_run_writes_nothing(world: World, words: tuple[str, ...]) -> None:
+def test_41_a_dry_run_writes_nothing(world: World, words: tuple[str, ...]) -> None:
     bulk = world.given(*map(failed, ICCIDS[:12]), Status="ERROR")
     activate_all(world, *ICCIDS[:6])
     before = world.everything()
@@ -492,3 +508,45 @@ def test_a_single_bulk_change_is_one_run(world: World) -> None:
     [run] = world.own("run")
     assert run["run_id"] == result.json["run_id"]
     assert run["state"] == "done"
+
+
+CTRL_C = b"\x03"
+
+
+def on_a_terminal(world: World, answer: bytes, *words: object) -> tuple[int, str]:
+    """Run the program with a terminal before it, type the answer; returns exit code and what was shown."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pondctl", *map(str, words)],
+        env=os.environ | world.settings,
+        stdin=theirs,
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    shown = b""
+    while b"[y/N]" not in shown:
+        shown += os.read(ours, 1024)
+    if answer == CTRL_C:
+        process.send_signal(signal.SIGINT)
+    else:
+        os.write(ours, answer)
+    code = process.wait(timeout=30)
+    os.close(ours)
+    return code, shown.decode()
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"), [(b"n\n", 10), (b"\n", 10), (b"\x04", 10), (CTRL_C, 130), (b"y\n", 0)]
+)
+def test_at_the_prompt_only_a_yes_begins(world: World, answer: bytes, code: int) -> None:
+    bulk = world.given(*map(failed, ICCIDS[:11]))
+    activate_all(world, *ICCIDS[:11])
+    before = world.everything()
+
+    ended, shown = on_a_terminal(world, answer, "retry-failed", bulk)
+
+    assert ended == code
+    assert "11 retries_exhausted" in shown
+    assert "Try 11 device changes of 1 bulk change" in shown
+    assert (world.everything() == before) == (code != 0)

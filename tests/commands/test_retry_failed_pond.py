@@ -58,6 +58,16 @@ def test_a_failed_activation_is_done_again_as_the_row_asks(pond: World) -> None:
     assert pond.header(bulk)["Status"] == "PROCESSED"
 
 
+def test_without_providers_of_its_own_pond_has_those_that_are_not_thingspaces(world: World) -> None:
+    bulk = world.given(failed(A), provider=4)
+    world.sandbox.pond.add_sim(A)
+
+    result = world.run("retry-failed", bulk, PONDCTL_THINGSPACE__SERVICE_PROVIDER_IDS="[2]")
+
+    assert result.exit_code == 0, result.stderr
+    assert active(world, A) == [PLAN]
+
+
 def test_rows_that_were_not_chosen_are_not_written_to_the_carrier(pond: World) -> None:
     bulk = pond.given(failed(A), asked(B), failed(C, details="guarded: locked"), provider=4)
     for iccid in (A, B, C):

@@ -327,3 +327,15 @@ def test_one_login_for_any_number_of_devices_and_runs(world: World) -> None:
 
     assert world.calls("thingspace.token") == 1
     assert world.calls("thingspace.login") == 1
+
+
+def test_a_dry_run_shows_each_device_as_a_table(world: World) -> None:
+    bulk = world.given(A, B)
+    world.thingspace.add(A, state="active", msisdn="12015550123")
+    world.thingspace.add(B, state="pending activation")
+
+    result = world.run("sync-bulk", bulk, "--dry-run")
+
+    assert "dry run: nothing was written or sent" in result.stdout
+    assert A in result.stdout
+    assert B in result.stdout

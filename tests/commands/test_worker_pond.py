@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -83,9 +84,21 @@ def test_a_termination_that_nobody_asked_pondctl_for_is_not_begun(queue: QueueWo
     assert [message.hidden for message in queue.messages] == [False]
 
 
-def test_a_termination_made_with_a_reason_is_worked_off(queue: QueueWorld) -> None:
+def test_a_termination_made_with_a_reason_is_worked_off(queue: QueueWorld, tmp_path: Path) -> None:
     sims(queue.world, A, packages=((WANTED, "ACTIVE"),))
-    words = ("bulk", "create", A, "--operation", "terminate", "--reason", "contract ended", "--yes")
+    file = tmp_path / "devices"
+    file.write_text(A)
+    words = (
+        "bulk",
+        "create",
+        "--from",
+        file,
+        "--operation",
+        "terminate",
+        "--yes",
+        "--reason",
+        "contract ended",
+    )
     made = queue.world.run(
         *words, "--service-provider", PROVIDER, "--enqueue", "-o", "json", **queue.settings
     )

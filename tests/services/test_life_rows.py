@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pondctl.models import DeviceChange, Operation
 from pondctl.services._life_request import LifeRequest, Work
-from pondctl.services._life_rows import NO_PACKAGE_TYPE, judge_row, read_wish
+from pondctl.services._life_rows import NO_PACKAGE_TYPE, Wish, judge_row, read_wish
 
 ICCID = "89148000000000000018"
 
@@ -143,4 +143,4 @@ _json = st.recursive(
 
 @given(_json.map(json.dumps) | st.text())
 def test_no_text_in_a_change_request_is_too_strange(text: str) -> None:
-    read_wish(text)
+    assert isinstance(read_wish(text), Wish)
