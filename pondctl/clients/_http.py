@@ -28,6 +28,7 @@ _CONNECT_SECONDS = 5.0
 _LONGEST_HOLD_SECONDS = 3600.0
 _MULTIPLE_CHOICES, _BAD_REQUEST, _REQUEST_TIMEOUT, _TOO_MANY_REQUESTS = 300, 400, 408, 429
 _SERVER_ERROR = 500
+_READ = httpx.ByteStream(b"")
 
 
 @dataclass(slots=True)
@@ -164,6 +165,8 @@ class Sender:
             response = self._client.send(request)
         except httpx.HTTPError as error:
             raise translate(error, request, share, self._carrier) from None
+        # httpx ties an answer and its stream together; the garbage collector would part them much later.
+        response.stream = _READ
         self._check(response)
         return response
 

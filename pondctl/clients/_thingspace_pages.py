@@ -27,16 +27,24 @@ class Pages:
         self.cursor = 0
         self.complete = False
 
-    def next_page(self, listing: Listing) -> DevicePage:
-        """Check one more page, and move the cursor behind it."""
+    def advance(self, listing: Listing) -> None:
+        """Move the cursor behind one more page: the next one can be asked for before this one is read."""
+        cursor = cursor_of(listing.records[-1]) if listing.records else None
+        if cursor is None and listing.more:
+            raise ListingError("ThingSpace says that there are more devices, but not after which one")
+        if cursor is not None and cursor <= self.cursor:
+            raise ListingError("ThingSpace's listing does not advance: its cursor did not rise")
+        self.cursor = cursor or self.cursor
+        self.complete = not listing.more
+
+    def read(self, listing: Listing) -> DevicePage:
+        """Check and read the page that the cursor was moved behind."""
         devices = [device for record in listing.records if (device := parse_device(record)) is not None]
         self._check_account(devices)
         last_iccid = devices[-1].iccid if devices else None
         if last_iccid is not None and last_iccid == self._last_iccid:
             raise ListingError("ThingSpace sent the same page of devices twice")
         self._last_iccid = last_iccid
-        self._advance(listing)
-        self.complete = not listing.more
         return DevicePage(devices, self.complete, len(listing.records) - len(devices))
 
     def _check_account(self, devices: list[Device]) -> None:
@@ -49,11 +57,3 @@ class Pages:
                     f"instead of {self._account_name!r}",
                     hint="Compare thingspace.account_name with the ThingSpace portal, leading zeros and all.",
                 )
-
-    def _advance(self, listing: Listing) -> None:
-        cursor = cursor_of(listing.records[-1]) if listing.records else None
-        if cursor is None and listing.more:
-            raise ListingError("ThingSpace says that there are more devices, but not after which one")
-        if cursor is not None and cursor <= self.cursor:
-            raise ListingError("ThingSpace's listing does not advance: its cursor did not rise")
-        self.cursor = cursor or self.cursor

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import count
 from typing import Final, Literal
 from urllib.parse import quote
 
@@ -50,21 +52,27 @@ class ThingSpaceClient:
             )
         return device
 
-    def iter_pages(self) -> Iterator[DevicePage]:
-        """Read the whole account page by page; only a page with `last` makes it complete.
+    def iter_pages(self, most: int | None = None) -> Iterator[DevicePage]:
+        """Read the account page by page, at most so many; only a page with `last` makes it complete.
 
+        The next page is on its way while the caller works on one.
         A listing that contradicts itself raises `ListingError`: pages that do not advance, records
         of another account, no cursor although there is more. A stop ends it early, without a last page.
         """
         pages = Pages(self._account_name)
-        while not pages.complete:
-            try:
-                listing = self._list_page(pages.cursor)
-            except DeviceError as error:
-                if error.category is Category.CANCELLED:
+        with ThreadPoolExecutor(1, thread_name_prefix="page") as ahead:
+            coming = ahead.submit(self._list_page, pages.cursor)
+            for number in count(1):
+                listing = _arrived(coming)
+                if listing is None:
                     return
-                raise ListingError(f"The listing of the account broke off: {error.message}") from error
-            yield pages.next_page(listing)
+                pages.advance(listing)
+                over = pages.complete or number == most
+                if not over:
+                    coming = ahead.submit(self._list_page, pages.cursor)
+                yield pages.read(listing)
+                if over:
+                    return
 
     def close(self) -> None:
         """Close the connections. The session stays open: other processes use it too."""
@@ -110,6 +118,16 @@ class ThingSpaceClient:
 
     def _body(self, response: httpx.Response) -> object:
         return checked_body(response, account_name=self._account_name, base_url=self._base_url)
+
+
+def _arrived(coming: Future[Listing]) -> Listing | None:
+    """The page that was asked for; None where a stop came first."""
+    try:
+        return coming.result()
+    except DeviceError as error:
+        if error.category is Category.CANCELLED:
+            return None
+        raise ListingError(f"The listing of the account broke off: {error.message}") from error
 
 
 def _says_not_found(response: httpx.Response) -> bool:

@@ -30,8 +30,9 @@ def review_desk(app: AppContext, wanted: Wanted) -> ReviewDesk:
     """The services as the view calls them, each for one letter at a time."""
     from pondctl.output.review_desk import ReviewDesk
     from pondctl.services._dead_edit import read_edit
+    from pondctl.services._dead_list import COUNTED, count_letters, page_lines
     from pondctl.services._dead_selection import Scope
-    from pondctl.services._dead_show import COUNTED, count_letters, for_people, page_lines, show_letter
+    from pondctl.services._dead_show import for_people, show_letter
 
     plain_desk = desk_of(app, None)
     retention_days = app.settings.limits.retention_days

@@ -46,18 +46,21 @@ def list_(
 ) -> None:
     """Show dead letters, oldest first, without what they carry; looking costs no receive."""
     from pondctl.output.tables import Column
-    from pondctl.services._dead_show import list_letters
+    from pondctl.services._dead_list import list_letters
 
     context: AppContext = ctx.obj
     context.use(output=output)
     wanted = shared.wanted_of(state, bulk_change, iccid, category, carrier, text, since, older_than)
-    found = list_letters(context.database, wanted, context.queueing.rules, None if all_ else limit)
+    # Whose bulk change is whose is only asked where a carrier is wanted.
+    rules = context.queueing.rules if carrier else None
+    found = list_letters(context.database, wanted, rules, None if all_ else limit)
     names = ("id", "state", "category", "bulk_change_id", "retry_number", "created", "requeued", "reason")
     columns = [Column(name, fold=name == "reason") for name in names]
     context.output.table(found.lines, columns, empty="no dead letters")
     if found.more:
         context.output.note(found.more)
-    shared.tell_waiting(context)
+    if context.settings.queue.dead_letter_url:
+        shared.tell_waiting(context)
 
 
 @app.command("show")

@@ -18,6 +18,7 @@ from pondctl.models import BulkChange, BulkStatus
 
 _BY: Final = "pondctl"
 _STARTED: Final = (str(BulkStatus.PENDING), str(BulkStatus.PROCESSING))
+_NOTHING, _WORK, _UNSETTLED = range(3)
 _ENDS: Final = (BulkStatus.PROCESSED, BulkStatus.ERROR)
 
 
@@ -99,11 +100,13 @@ def _select(header: HostTable, row: HostTable) -> sa.Select[Any]:
     columns = ("Id", "ServiceProviderId", "TenantId", "ChangeRequestType", "Status", "CreatedBy")
     dates = ("CreatedDate", "ProcessedDate")
     unsettled = sa.and_(row["BulkChangeId"] == header["Id"], is_unsettled(row))
-    return sa.select(
-        *(header[name] for name in (*columns, *dates)),
-        sa.case((sa.exists().where(is_work(row, header["Id"])), 1), else_=0).label("has_work"),
-        sa.case((sa.exists().where(unsettled), 1), else_=0).label("has_unsettled"),
-    ).where(header.alive())
+    # What is unsettled is work too: where there is none, the rows are read once.
+    left = sa.case(
+        (~sa.exists().where(is_work(row, header["Id"])), _NOTHING),
+        (~sa.exists().where(unsettled), _WORK),
+        else_=_UNSETTLED,
+    )
+    return sa.select(*(header[name] for name in (*columns, *dates)), left.label("left")).where(header.alive())
 
 
 def _before(date: sa.ColumnElement[datetime], seconds: float) -> sa.ColumnElement[bool]:
@@ -113,4 +116,4 @@ def _before(date: sa.ColumnElement[datetime], seconds: float) -> sa.ColumnElemen
 
 def _known(row: Sequence[Any]) -> KnownBulkChange:
     bulk_change = BulkChange(row[0], row[1], row[2], row[3] or "", row[4], *row[5:8])
-    return KnownBulkChange(bulk_change, bool(row[8]), bool(row[9]))
+    return KnownBulkChange(bulk_change, row[8] != _NOTHING, row[8] == _UNSETTLED)

@@ -26,7 +26,7 @@ class Scratch:
             "journal_mode = OFF",
             "synchronous = OFF",
             "locking_mode = EXCLUSIVE",
-            "cache_size = -16384",
+            "cache_size = -4096",
         ):
             self._connection.execute(f"PRAGMA {pragma}")
         self._connection.execute(

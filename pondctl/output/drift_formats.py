@@ -1,4 +1,4 @@
-"""json, jsonl, csv and table of a `reconcile`; of its findings a table keeps the first few, the others none."""
+"""json, jsonl, csv and table of a `reconcile`; a table keeps the first few findings, the others none."""
 
 from __future__ import annotations
 

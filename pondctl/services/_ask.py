@@ -51,7 +51,8 @@ def ask_all(
 class _Asking(Generic[T, A]):
     def __init__(self, ask: Callable[[T], A], workers: int, stop: Stop) -> None:
         self._ask = ask
-        self._ahead = 2 * workers
+        # Enough for the threads to go on while the caller saves a batch.
+        self._ahead = 4 * workers
         self._stop = stop
         self._answers: queue.SimpleQueue[tuple[T, A | BaseException | None]] = queue.SimpleQueue()
         self._in_flight = 0

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pondctl.db.database import Database
 from pondctl.db.dead_letters import OPEN
@@ -15,7 +15,9 @@ from pondctl.db.records import DeadLetterFilter, DeadLetterHead
 from pondctl.db.unit import Unit
 from pondctl.errors import UsageError
 from pondctl.models import Carrier, normalize_iccid
-from pondctl.services._dispatch import Rules
+
+if TYPE_CHECKING:
+    from pondctl.services._dispatch import Rules
 
 _PAGE: Final = 500
 # Of how many bulk changes that hold a device the letters are looked at; the newest ones.
@@ -67,8 +69,11 @@ class Scope:
         return f"{len(self.ids):,} dead letter{plural}{about} ({kinds}{since})"
 
 
-def heads(database: Database, wanted: Wanted, rules: Rules) -> Iterator[DeadLetterHead]:
-    """All letters that match, oldest first; read page by page, so that memory stays flat."""
+def heads(database: Database, wanted: Wanted, rules: Rules | None) -> Iterator[DeadLetterHead]:
+    """All letters that match, oldest first; read page by page, so that memory stays flat.
+
+    `rules` tell the carrier, where one is wanted.
+    """
     which = database.read(partial(filter_of, wanted))
     after = 0
     while True:
@@ -76,7 +81,11 @@ def heads(database: Database, wanted: Wanted, rules: Rules) -> Iterator[DeadLett
         if not page:
             return
         after = page[-1].id
-        yield from page if wanted.carrier is None else _of_carrier(database, page, wanted.carrier, rules)
+        yield from (
+            page
+            if wanted.carrier is None or rules is None
+            else _of_carrier(database, page, wanted.carrier, rules)
+        )
 
 
 def filter_of(wanted: Wanted, unit: Unit) -> DeadLetterFilter:

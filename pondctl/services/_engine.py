@@ -64,6 +64,8 @@ class Engine:
         self._workers = workers
         self._stop = stop
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="pond")
+        # What was lost is read back even while every other thread is held up by a suspected outage.
+        self._read_back_pool = ThreadPoolExecutor(workers, thread_name_prefix="pond-read-back")
         self._answers: queue.SimpleQueue[_Answered] = queue.SimpleQueue()
         self._waiting = Waiting()
         self._turn = journal.new_turn()
@@ -80,7 +82,7 @@ class Engine:
         Raises what ended the run early: an error that concerns no single device.
         """
         works = iter(feed)
-        with self._pool:
+        with self._pool, self._read_back_pool:
             try:
                 while not self._is_over():
                     self._take_answers()
@@ -210,7 +212,8 @@ class Engine:
 
     def _submit(self, device: InWork, instruction: Read | Write, key: StepKey | None) -> None:
         self._in_flight += 1
-        self._pool.submit(self._call, device, instruction, key)
+        pool = self._read_back_pool if device.is_in_doubt and key is None else self._pool
+        pool.submit(self._call, device, instruction, key)
 
     def _call(self, device: InWork, instruction: Read | Write, key: StepKey | None) -> None:
         answer: CallAnswer | DeviceError | Broken

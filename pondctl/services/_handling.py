@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
@@ -133,7 +133,7 @@ class Handling:
         known = facts.about(delivery.key, message.bulk_change_id)
         found = route(message, known, self._rules, sent_at=delivery.received.sent_at, ours=delivery.ours)
         booked = known.message is not None and not known.message.done
-        return replace(task, route=found, seen_at=facts.now, booked=booked)
+        return Task(delivery, found, None, facts.now, booked)
 
     def _do(self, task: Task, stop: Stop) -> Handled:
         match task.route.way:

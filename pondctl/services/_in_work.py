@@ -35,6 +35,11 @@ class InWork:
         self._steps = steps
         self._unresolved = {write.key for write in known.unresolved}
 
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether a write may have taken effect that nobody has seen yet."""
+        return bool(self._unresolved)
+
     def advance(self, turn: Turn, answer: Answer) -> Ended | Read | Write | Wait:
         """Hand the steps their answer; returns what they want next, or how they ended."""
         try:

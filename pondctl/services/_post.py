@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Final
@@ -12,8 +13,11 @@ import structlog
 
 from pondctl.clients.queue import BatchResult, Queue, ReceivedMessage
 from pondctl.errors import PondctlError
+from pondctl.services._dispatch import Way
 from pondctl.services._errands import Errands
 from pondctl.services._hand import Hand
+from pondctl.services._handling import Handling
+from pondctl.services._tasks import Task
 
 BATCH: Final = 10
 _THREADS: Final = 8
@@ -22,20 +26,31 @@ _log = structlog.get_logger()
 Event = Callable[[], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a poll has brought: so many messages, of which some were worked off before and are deleted."""
+
+    received: int = 0
+    over: int = 0
+    tasks: Sequence[Task] = ()
+
+
 class Post:
     """What the errands bring back are events, which `run_events` runs on the caller's thread.
 
     `polls` and `asked`: polls under way, and the messages they may bring.
     """
 
-    def __init__(self, queue: Queue, hand: Hand, poll_seconds: int, visibility_seconds: int) -> None:
+    def __init__(
+        self, queue: Queue, handling: Handling, hand: Hand, poll_seconds: int, visibility_seconds: int
+    ) -> None:
         self._queue = queue
+        self._handling = handling
         self._hand = hand
         self._poll_seconds = poll_seconds
         self._visibility_seconds = visibility_seconds
         self._events: SimpleQueue[Event] = SimpleQueue()
         self._errands = Errands(_THREADS, "queue")
-        self._received: list[ReceivedMessage] = []
         self._others = 0
         self.polls = self.asked = 0
         self.chores_run = False
@@ -43,7 +58,7 @@ class Post:
     @property
     def is_idle(self) -> bool:
         """Whether nothing is under way or waits to be looked at."""
-        return not (self.polls or self._others or self.chores_run or self._received)
+        return not (self.polls or self._others or self.chores_run)
 
     def run_events(self, seconds: float) -> bool:
         """Wait for an event, and run all there are; False where none came."""
@@ -61,34 +76,78 @@ class Post:
         """Let `run_events` run this."""
         self._events.put(event)
 
-    def take_received(self) -> list[ReceivedMessage]:
-        """The messages that the polls have brought since last time."""
-        received, self._received = self._received, []
-        return received
-
-    def ask(self, limit: int, told: Callable[[int], None], failed: Callable[[Exception], None]) -> None:
-        """Poll for up to `limit` messages."""
+    def ask(self, limit: int, told: Callable[[Looked], None], failed: Callable[[Exception], None]) -> None:
+        """Poll for up to `limit` messages, and look at them."""
         self.polls += 1
         self.asked += limit
 
-        def ended(batch: Sequence[ReceivedMessage], error: Exception | None) -> None:
+        def ended(looked: Looked, error: Exception | None) -> None:
             self.polls -= 1
             self.asked -= limit
-            self._received += batch
-            failed(error) if error else told(len(batch))
+            failed(error) if error else told(looked)
 
         def poll() -> None:
             try:
-                batch = self._queue.receive(
-                    limit, wait_seconds=self._poll_seconds, visibility_seconds=self._visibility_seconds
-                )
+                looked = self._look(self._receive(limit))
             except Exception as error:
-                self.tell(partial(ended, [], error))
+                self.tell(partial(ended, Looked(), error))
             else:
-                self._hand.take([message.receipt for message in batch])
-                self.tell(partial(ended, batch, None))
+                self.tell(partial(ended, looked, None))
 
         self._errands.send(poll)
+
+    def look_again(
+        self,
+        received: Sequence[ReceivedMessage],
+        told: Callable[[Looked], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
+        """Look once more at messages that are in hand."""
+
+        def look() -> None:
+            try:
+                looked = self._look(received)
+            except Exception as error:
+                self.tell(partial(failed, error))
+            else:
+                self.tell(partial(told, replace(looked, received=0)))
+
+        self._send(look)
+
+    def _receive(self, limit: int) -> list[ReceivedMessage]:
+        """As many as there are without another wait: looked at together, they are one question."""
+        received: list[ReceivedMessage] = []
+        wait_seconds, full = self._poll_seconds, True
+        while full and len(received) < limit:
+            asked = min(BATCH, limit - len(received))
+            try:
+                some = self._queue.receive(
+                    asked, wait_seconds=wait_seconds, visibility_seconds=self._visibility_seconds
+                )
+            except PondctlError:
+                if not received:
+                    raise
+                break
+            self._hand.take([message.receipt for message in some])
+            received += some
+            wait_seconds, full = 0, len(some) == asked
+        return received
+
+    def _look(self, batch: Sequence[ReceivedMessage]) -> Looked:
+        """What needs nothing more is deleted here and now, on this very thread."""
+        if not batch:
+            return Looked()
+        try:
+            tasks = self._handling.look_at(batch)
+            over = [task for task in tasks if task.route.way is Way.WORKED_OFF]
+            self._handling.forget(over)
+        except Exception:
+            self.give_back_now([message.receipt for message in batch], 0)
+            raise
+        if over:
+            self.delete_now([task.delivery.received.receipt for task in over])
+        rest = [task for task in tasks if task.route.way is not Way.WORKED_OFF]
+        return Looked(len(batch), len(over), rest)
 
     def run_chores(
         self, chores: Callable[[], int], told: Callable[[int], None], failed: Callable[[Exception], None]

@@ -104,12 +104,12 @@ def scanned(
 
 
 def _read(thingspace: ThingSpaceClient, chosen: Plan, scan: Scan, report: Report, stop: Stop) -> None:
-    for number, page in enumerate(thingspace.iter_pages(), start=1):
+    for page in thingspace.iter_pages(chosen.max_pages):
         scan.scratch.add(page.devices)
         scan.devices += len(page.devices)
         report.advance(len(page.devices))
         if page.last:
             scan.complete = True
             return
-        if stop.is_set() or (chosen.max_pages is not None and number >= chosen.max_pages):
+        if stop.is_set():
             return

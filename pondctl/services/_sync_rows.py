@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from pondctl.clients.thingspace import ThingSpaceClient
 from pondctl.db.scratch import Scratch
@@ -68,7 +69,6 @@ class RowSync:
         self._answered = False
         self._unanswered: list[tuple[_Asked, Verdict]] = []
         self._in_trouble: list[tuple[_Asked, Verdict]] = []
-        self._asked_twice: dict[str, Device | DeviceError | None] = {}
         self._same_device: dict[str, list[DeviceChange]] = {}
         self._guarded = 0
 
@@ -78,7 +78,6 @@ class RowSync:
         Rows left when the run stops early stay as they are.
         """
         self._scratch = scratch
-        self._asked_twice = dict.fromkeys(self._work.named_twice())
         answers = ask_all(self._to_ask(), self._ask, workers=self._workers, stop=self._stop)
         try:
             for answer in answers:
@@ -108,17 +107,14 @@ class RowSync:
             if not page:
                 return
             after = page[-1].id
-            shown = self._shown_by_scan(page)
-            for change in page:
-                yield from self._decide_or_ask(change, shown)
+            iccids = [normalize_iccid(change.iccid) for change in page]
+            shown = self._scratch.find([iccid for iccid in iccids if iccid]) if self._scratch else {}
+            for change, iccid in zip(page, iccids, strict=True):
+                yield from self._decide_or_ask(change, iccid, shown)
 
-    def _shown_by_scan(self, page: list[DeviceChange]) -> dict[str, Device]:
-        if self._scratch is None:
-            return {}
-        return self._scratch.find([iccid for row in page if (iccid := normalize_iccid(row.iccid))])
-
-    def _decide_or_ask(self, change: DeviceChange, shown: dict[str, Device]) -> Iterator[_Asked]:
-        iccid = normalize_iccid(change.iccid)
+    def _decide_or_ask(
+        self, change: DeviceChange, iccid: str | None, shown: dict[str, Device]
+    ) -> Iterator[_Asked]:
         verdict = judge_row(change, iccid)
         if verdict is not None:
             self._writer.add(verdict)
@@ -128,6 +124,11 @@ class RowSync:
             self._judge(_Asked(change, iccid), shown[iccid], from_scan=True)
         elif self._is_first(change, iccid):
             yield _Asked(change, iccid)
+
+    @cached_property
+    def _asked_twice(self) -> dict[str, Device | DeviceError | None]:
+        """What is known of the devices that several rows name; looked for when the first call is made."""
+        return dict.fromkeys(self._work.named_twice())
 
     def _is_first(self, change: DeviceChange, iccid: str) -> bool:
         """Rows that name one device twice share one call: the later ones wait for its answer."""

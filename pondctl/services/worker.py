@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final
 
 import structlog
 
-from pondctl.clients.queue import Queue, ReceivedMessage
+from pondctl.clients.queue import Queue
 from pondctl.errors import InterruptedRunError, PondctlError, TerminatedRunError, UnavailableError
 from pondctl.models import Stop
-from pondctl.services._dispatch import Way
 from pondctl.services._embedded_queue import EmbeddedQueue
 from pondctl.services._hand import Hand
 from pondctl.services._handling import Handling
-from pondctl.services._post import BATCH, Post
+from pondctl.services._post import Looked, Post
 from pondctl.services._tally import Tally, WorkerOptions
 from pondctl.services._tasks import Handled, Task
 from pondctl.services._turns import Turns
@@ -27,7 +26,6 @@ _QUICK_AFTER: Final = 3
 _QUICK_POLLS: Final = 4
 # Then several batches are looked at together: one question to the database for all of them.
 _TOGETHER: Final = 50
-_GATHER_SECONDS: Final = 0.005
 _TURN_SECONDS: Final = 0.25
 _CHORES_EVERY_SECONDS: Final = 1.0
 _LONGEST_PAUSE: Final = 30.0
@@ -61,7 +59,7 @@ class Worker:
         shortest = 0 if isinstance(queue, EmbeddedQueue) else 1
         poll_seconds = shortest if options.once else options.poll_seconds
         self._pool = ThreadPoolExecutor(options.concurrency, "handle")
-        self._post = Post(queue, self._hand, poll_seconds, options.visibility_seconds)
+        self._post = Post(queue, handling, self._hand, poll_seconds, options.visibility_seconds)
         self._turns = Turns()
         self._busy = self._quick = 0
         self._dry = self._drained = False
@@ -106,14 +104,6 @@ class Worker:
         self._ask()
         self._start_chores()
         self._post.run_events(_TURN_SECONDS)
-        batch = self._post.take_received()
-        while batch and self._quick >= _QUICK_AFTER and len(batch) < _TOGETHER:
-            self._ask()
-            if not self._post.run_events(_GATHER_SECONDS):
-                break
-            batch += self._post.take_received()
-        if batch:
-            self._sort(batch)
         self._watch(self.tally, len(self._hand))
 
     def _ask(self) -> None:
@@ -122,39 +112,30 @@ class Worker:
             return
         quick = self._quick >= _QUICK_AFTER
         while self._post.polls < (_QUICK_POLLS if quick else 1):
-            limit = BATCH if quick else self._options.concurrency - self._busy
+            limit = _TOGETHER if quick else self._options.concurrency - self._busy
             if self._options.max_messages is not None:
                 limit = min(limit, self._options.max_messages - self.tally.received - self._post.asked)
             if limit <= 0:
                 return
-            self._post.ask(limit, self._polled, self._in_trouble)
+            self._post.ask(limit, self._arrived, self._in_trouble)
 
-    def _polled(self, count: int) -> None:
-        self.tally.received += count
-        if count == 0:
-            self._trouble_since = None
-        self._dry = count == 0 and self._is_idle()
-
-    def _sort(self, batch: Sequence[ReceivedMessage]) -> None:
-        try:
-            tasks = self._handling.look_at(batch)
-            over = [task for task in tasks if task.route.way is Way.WORKED_OFF]
-            self._handling.forget(over)
-        except PondctlError as error:
-            self._post.give_back([message.receipt for message in batch], 0)
-            self._in_trouble(error)
-            return
+    def _arrived(self, looked: Looked) -> None:
         self._trouble_since = None
-        self._drop(over)
-        self._quick = self._quick + 1 if len(over) == len(tasks) else 0
-        for task in tasks:
-            if task.route.way is not Way.WORKED_OFF and self._turns.begin(task):
+        self.tally.received += looked.received
+        self._count_over(looked.over)
+        self._dry = looked.received == 0 and not looked.tasks and self._is_idle()
+        if looked.received:
+            self._quick = 0 if looked.tasks else self._quick + 1
+        if self._stop.is_set() or self._ends is not None:
+            self._post.give_back([task.delivery.received.receipt for task in looked.tasks], 0)
+            return
+        for task in looked.tasks:
+            if self._turns.begin(task):
                 self._busy += 1
                 self._pool.submit(self._handle, task)
 
-    def _drop(self, over: Sequence[Task]) -> None:
-        self._post.delete([task.delivery.received.receipt for task in over])
-        self.tally.words["worked_off"] += len(over)
+    def _count_over(self, count: int) -> None:
+        self.tally.words["worked_off"] += count
 
     def _handle(self, task: Task) -> None:
         """On a thread of the pool."""
@@ -186,13 +167,12 @@ class Worker:
         """Look at what waited for this bulk change. A run that went to its end has settled it or queued its
         check: a message of others has nothing to add (they send one a device, which made one run each)."""
         waiting = self._turns.end(task)
-        over = [each for each in waiting if covered and not each.delivery.ours]
-        again = [each.delivery.received for each in waiting if each not in over]
-        self._drop(over)
-        if again and (self._stop.is_set() or self._ends is not None):
-            self._post.give_back([message.receipt for message in again], 0)
-        elif again:
-            self._sort(again)
+        over = [each.delivery.received for each in waiting if covered and not each.delivery.ours]
+        again = [each.delivery.received for each in waiting if not covered or each.delivery.ours]
+        self._count_over(len(over))
+        self._post.delete([message.receipt for message in over])
+        if again:
+            self._post.look_again(again, self._arrived, self._in_trouble)
 
     def _in_trouble(self, error: Exception) -> None:
         """Queue or database gave no answer: try again, but not for ever. Anything else is final."""
@@ -226,7 +206,6 @@ class Worker:
             self._stop.request("the worker ends")
         deadline = time.monotonic() + _WIND_DOWN_SECONDS
         while not self._is_idle() and time.monotonic() < deadline:
-            self._post.give_back([message.receipt for message in self._post.take_received()], 0)
             self._post.run_events(_TURN_SECONDS)
             self._watch(self.tally, len(self._hand))
         self._post.close()

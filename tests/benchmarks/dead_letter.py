@@ -29,9 +29,8 @@ from pondctl.context import AppContext
 from pondctl.db.database import Database
 from pondctl.db.schema import init_database
 from pondctl.output.review_app import ReviewApp
+from pondctl.services._dead_list import list_letters
 from pondctl.services._dead_selection import Wanted
-from pondctl.services._dead_show import list_letters
-from pondctl.services._dispatch import Rules
 
 ROUNDS = 7
 SHOWN = "id, state, category, bulk_change_id, retry_number, created_at, requeue_count, reason"
@@ -113,7 +112,7 @@ def listing(url: str) -> list[dict[str, object]]:
             return connection.execute(query).all()
 
     def ours() -> object:
-        return list_letters(database, Wanted(), Rules(), 100)
+        return list_letters(database, Wanted(), None, 100)
 
     def run(*words: str) -> None:
         settings = {"PONDCTL_DATABASE__URL": url}

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from tests.world import ICCIDS, World
 
@@ -65,6 +68,176 @@ def test_bulk_list_takes_a_status(world: World) -> None:
     listed = world.run("bulk", "list", "--status", "PROCESSED", "-o", "json").json
 
     assert [entry["id"] for entry in listed] == [str(done)]
+
+
+CARRIERS = {
+    "PONDCTL_THINGSPACE__SERVICE_PROVIDER_IDS": "[2]",
+    "PONDCTL_POND__SERVICE_PROVIDER_IDS": "[4]",
+}
+
+
+def ids(world: World, *words: object, **settings: str) -> list[int]:
+    result = world.run("bulk", "list", *words, "-o", "json", **CARRIERS | settings)
+    assert result.exit_code == 0, result.stderr
+    return [int(entry["id"]) for entry in result.json]
+
+
+def test_bulk_list_narrows_by_carrier_provider_state_and_time(world: World) -> None:
+    old = world.given(A, CreatedDate="2026-01-01 00:00:00")
+    pond = world.given(A, provider=4)
+    foreign = world.given(A, provider=9)
+    ended = world.given(A, Status="ERROR")
+
+    assert ids(world) == [ended, foreign, pond, old]
+    assert ids(world, "--open") == [foreign, pond, old]
+    assert ids(world, "--carrier", "pond") == [pond]
+    assert ids(world, "--carrier", "thingspace") == [ended, old]
+    assert ids(world, "--provider", 9) == [foreign]
+    assert ids(world, "--provider", 9, "--carrier", "pond") == []
+    assert ids(world, "--since", "2026-11-01") == [ended, foreign, pond]
+    assert ids(world, "--status", "ERROR", "--open") == []
+
+
+def test_without_providers_of_its_own_everything_that_is_not_ponds_is_thingspaces(world: World) -> None:
+    first, pond = world.given(A, provider=7), world.given(A, provider=4)
+    none = {"PONDCTL_THINGSPACE__SERVICE_PROVIDER_IDS": "[]"}
+
+    assert ids(world, "--carrier", "thingspace", **none) == [first]
+    assert ids(world, "--carrier", "pond", **none) == [pond]
+
+
+def test_bulk_list_counts_what_it_narrowed_to(world: World) -> None:
+    for _ in range(3):
+        world.given(A, provider=4)
+    world.given(A)
+
+    result = world.run("bulk", "list", "--limit", 2, "--carrier", "pond", **CARRIERS)
+
+    assert "showing 2 of 3" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [("--since", "tomorrow"), ("--since", "2199-01-01"), ("--carrier", "tmobile"), ("--limit", "0")]
+)
+def test_bulk_list_of_what_cannot_be_meant_is_usage(world: World, words: tuple[str, ...]) -> None:
+    assert world.run("bulk", "list", *words).exit_code == 2
+
+
+def test_bulk_list_says_what_each_waits_for_and_what_to_run(world: World) -> None:
+    untouched = world.given(A)
+    pending = world.given(B)
+    world.thingspace.add(B, state="pending activation")
+    world.run("sync-bulk", pending)
+    failed = world.given("nonsense")
+    world.run("sync-bulk", failed)
+
+    listed = {int(row["id"]): row for row in world.run("bulk", "list", "-o", "json").json}
+
+    assert listed[untouched]["waits_for"] == "nothing: no check is queued"
+    assert listed[untouched]["next"] == f"pondctl sync-bulk {untouched}"
+    assert listed[pending]["waits_for"] == "check number 1, due in 15 min"
+    assert listed[pending]["next"] is None
+    assert listed[failed]["waits_for"] == "a person: 1 device failed"
+    assert listed[failed]["next"] == f"pondctl retry-failed {failed}"
+    assert listed[pending]["carrier"] == "thingspace"
+    assert listed[pending]["age_seconds"] > 0
+
+
+def test_bulk_show_counts_by_outcome_and_says_why(world: World) -> None:
+    bulk = world.given(A, B, "nonsense", ICCIDS[2])
+    world.thingspace.add(A, state="active", msisdn="12015550123")
+    world.thingspace.add(B, state="pending activation")
+
+    before = world.run("bulk", "show", bulk, "-o", "json").json
+    world.run("sync-bulk", bulk)
+    after = world.run("bulk", "show", bulk, "-o", "json").json
+
+    assert before["counts"] == {"untouched": 4}
+    assert after["counts"] == {"done": 1, "pending": 1, "skipped": 1, "failed": 1}
+    assert after["categories"] == {"invalid_iccid": 1, "not_found": 1}
+    assert (after["open"], after["dead_letters"], after["unknown_writes"]) == (1, 0, 0)
+
+
+def test_bulk_show_tells_the_times_to_activation(world: World) -> None:
+    bulk = world.given(*ICCIDS[:20])
+    created = datetime.now(UTC) - timedelta(seconds=1000)
+    world.execute('UPDATE "BulkChange" SET "CreatedDate" = :then', then=created.strftime("%Y-%m-%d %H:%M:%S"))
+    for iccid in ICCIDS[:20]:
+        world.thingspace.add(iccid, state="active", msisdn="12015550123")
+    world.run("sync-bulk", bulk)
+    seen = "UPDATE {} SET observed_at = :at WHERE iccid = :iccid"
+    for number, iccid in enumerate(ICCIDS[:20], start=1):
+        at = (created + timedelta(seconds=10 * number)).strftime("%Y-%m-%d %H:%M:%S.000000")
+        world.execute(seen.format(world.own_name("observation")), at=at, iccid=iccid)
+
+    shown = world.run("bulk", "show", bulk, "-o", "json").json
+
+    assert shown["seen_active"] == 20
+    assert (shown["activation_seconds_p50"], shown["activation_seconds_p95"]) == (
+        pytest.approx(100, abs=1),
+        pytest.approx(190, abs=1),
+    )
+
+
+def test_bulk_show_names_the_run_that_is_at_work(world: World) -> None:
+    bulk = world.given(A)
+    world.thingspace.add(A, state="pending activation")
+    world.run("sync-bulk", bulk)
+    world.execute(
+        f"UPDATE {world.own_name('run')} SET state = 'running', claim = target, "
+        "lease_until = '2199-01-01 00:00:00.000000'"
+    )
+    [run] = world.own("run")
+
+    shown = world.run("bulk", "show", bulk, "-o", "json").json
+
+    assert shown["run"] == run["run_id"]
+    assert run["run_id"] in shown["waits_for"]
+    assert "at work" in shown["waits_for"]
+    assert shown["next"] is None
+
+
+def test_bulk_show_of_an_overdue_check_asks_for_a_worker(world: World) -> None:
+    bulk = world.given(A)
+    world.thingspace.add(A, state="pending activation")
+    world.run("sync-bulk", bulk)
+    world.execute(f"UPDATE {world.own_name('message')} SET visible_at = '2026-01-01 00:00:00.000000'")
+
+    shown = world.run("bulk", "show", bulk, "-o", "json").json
+
+    assert "no worker takes it" in shown["waits_for"]
+    assert shown["next"] == "pondctl worker --once"
+
+
+@pytest.mark.parametrize(
+    ("word", "command"),
+    [
+        ("Active", "activate --bulk-change {} --package-type ID"),
+        ("Suspended", "suspend --bulk-change {}"),
+        ("Terminated", "terminate --bulk-change {} --reason TEXT"),
+        ("Vanish", None),
+    ],
+)
+def test_bulk_show_names_the_command_of_a_pond_bulk_change(
+    world: World, word: str, command: str | None
+) -> None:
+    bulk = world.given({"ICCID": A, "ChangeRequest": json.dumps({"UpdateStatus": word})}, provider=4)
+
+    shown = world.run("bulk", "show", bulk, "-o", "json", **CARRIERS).json
+
+    assert shown["carrier"] == "pond"
+    assert shown["next"] == (command and f"pondctl {command.format(bulk)}")
+
+
+def test_bulk_show_is_readable_as_a_table(world: World) -> None:
+    bulk = world.given(A)
+    world.thingspace.add(A, state="pending activation")
+    world.run("sync-bulk", bulk)
+
+    lines = world.run("bulk", "show", bulk).stdout.splitlines()
+
+    assert lines[0].split() == ["id", str(bulk)]
+    assert lines[lines.index("counts") + 1].split() == ["pending", "1"]
 
 
 def test_status_counts_what_is_open_and_what_waits(world: World) -> None:

@@ -208,7 +208,7 @@ def test_the_file_may_be_a_table_or_standard_input(world: World, tmp_path: Path)
     [
         ("terminate", ("--reason", "  "), "reason"),
         ("suspend", ("--package-type", "1001"), "--package-type"),
-        ("activate", ("--package-type", "0"), "0"),
+        ("activate", ("--package-type", "0"), "--package-type"),
         ("fly", (), "fly"),
     ],
 )

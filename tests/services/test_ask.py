@@ -94,7 +94,7 @@ def test_items_are_read_only_a_little_ahead() -> None:
     answers = ask_all(items(), lambda n: n, workers=4, stop=Stop())
     next(answers)
 
-    assert len(read) <= 8
+    assert len(read) <= 16
     answers.close()  # type: ignore[attr-defined]
 
 
