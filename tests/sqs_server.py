@@ -67,7 +67,6 @@ class SqsServer:
             transport.abort()
         self._loop.run_until_complete(asyncio.sleep(0.05))
         self._loop.close()
-        self._loop.close()
 
     def reset(self) -> None:
         """Forget all queues, calls and faults."""
@@ -83,7 +82,6 @@ class SqsServer:
         """Let all calls work again."""
         self._failures.clear()
         self.denied.clear()
-        self.moves.clear()
 
     def stop(self) -> None:
         """Serve no more."""
@@ -113,6 +111,8 @@ class SqsServer:
             raise self._failures[action].pop(0)
         if action == "CreateQueue":
             return {"QueueUrl": self.create(request["QueueName"])}
+        if action == "ListMessageMoveTasks":
+            return {"Results": self.moves.get(request["SourceArn"].rpartition(":")[2], [])}
         if name not in self.queues:
             raise SqsError("com.amazonaws.sqs#QueueDoesNotExist")
         return await _ACTIONS[action](self, self.queues[name], request)

@@ -29,22 +29,22 @@ class Pages:
 
     def advance(self, listing: Listing) -> None:
         """Move the cursor behind one more page: the next one can be asked for before this one is read."""
-        cursor = cursor_of(listing.records[-1]) if listing.records else None
+        record = listing.records[-1] if listing.records else None
+        cursor, last = cursor_of(record), parse_device(record)
+        if last is not None and last.iccid == self._last_iccid:
+            raise ListingError("ThingSpace sent the same page of devices twice")
         if cursor is None and listing.more:
             raise ListingError("ThingSpace says that there are more devices, but not after which one")
         if cursor is not None and cursor <= self.cursor:
             raise ListingError("ThingSpace's listing does not advance: its cursor did not rise")
         self.cursor = cursor or self.cursor
+        self._last_iccid = last.iccid if last else None
         self.complete = not listing.more
 
     def read(self, listing: Listing) -> DevicePage:
         """Check and read the page that the cursor was moved behind."""
         devices = [device for record in listing.records if (device := parse_device(record)) is not None]
         self._check_account(devices)
-        last_iccid = devices[-1].iccid if devices else None
-        if last_iccid is not None and last_iccid == self._last_iccid:
-            raise ListingError("ThingSpace sent the same page of devices twice")
-        self._last_iccid = last_iccid
         return DevicePage(devices, self.complete, len(listing.records) - len(devices))
 
     def _check_account(self, devices: list[Device]) -> None:

@@ -73,14 +73,20 @@ class ChangeLog:
         for found in self._connection.execute(query, execution_options=streamed):
             yield found[0], found[1]
 
-    def rows_ending_in(self, bulk_change_id: int, beginning: str) -> Iterator[int]:
-        """Ids of device changes whose last entry has a description that begins so, ascending; streamed."""
+    def rows_ending_in(
+        self, bulk_change_id: int, beginning: str, *, ignoring: str | None = None
+    ) -> Iterator[int]:
+        """Ids of device changes whose last entry has a description that begins so, ascending; streamed.
+
+        Entries that match the pattern `ignoring` are not looked at.
+        """
         log = self._log
         row_id = log["M2MDeviceChangeId"]
         such = log["LogEntryDescription"].startswith(beginning, autoescape=True)
         query = (
             sa.select(row_id)
             .where(log["BulkChangeId"] == bulk_change_id, row_id.is_not(None))
+            .where(sa.true() if ignoring is None else log["LogEntryDescription"].not_like(ignoring))
             .group_by(row_id)
             .having(sa.func.max(log["Id"]) == sa.func.max(sa.case((such, log["Id"]))))
             .order_by(row_id)

@@ -71,7 +71,7 @@ class ComparedRows:
         )
         if bulk_change_id is not None:
             query = query.where(row["BulkChangeId"] == bulk_change_id, ~self._has_newer())
-        return [ComparedRow._make(found) for found in self._connection.execute(query)]
+        return [ComparedRow._make(found) for found in self._connection.execute(query).all()]
 
     def headers(self, after_id: int, limit: int) -> list[tuple[int, str, int]]:
         """The next bulk changes by id: (id, status, service provider)."""

@@ -81,9 +81,9 @@ class Observations:
         The shares (0.5: half of them) are above 0; no times where there are no devices.
         """
         t, r = self._table.c, self._run.c
-        became = sa.or_(t.previous.is_(None), sa.func.lower(t.previous) != _ACTIVE)
+        became = sa.or_(t.previous.is_(None), sa.func.lower(t.previous) != text(_ACTIVE))
         runs = sa.select(r.run_id).where(r.target == target)
-        where = (t.run_id.in_(runs), sa.func.lower(t.state) == _ACTIVE, became)
+        where = (t.run_id.in_(runs), sa.func.lower(t.state) == text(_ACTIVE), became)
         counted = sa.select(sa.func.count()).select_from(self._table).where(*where)
         count: int = self._connection.execute(counted).scalar_one()
         ordered = sa.select(t.observed_at).where(*where).order_by(t.observed_at)

@@ -25,12 +25,13 @@ _SLACK: Final = 1.04
 _LATE_SECONDS: Final = 0.015
 # Nobody reserves further ahead, so that a throttled carrier is heard by all within a second.
 _HORIZON: Final = 1.0
-# At once for all who wait, or for the next tenth of a second: many calls cost few transactions.
-_BLOCK_SECONDS: Final = 0.25
-_AHEAD_SECONDS: Final = 0.1
-# What was used of late says nothing where it was less; where it is more, there may be half as much again.
+# At once for all who wait: many calls cost few transactions.
+_BLOCK_SECONDS: Final = 0.5
+# Who has been alone for a second takes ahead, four times what was used of late: so much it may grow.
+_ALONE_SECONDS: Final = 1.0
+_AHEAD_SECONDS: Final = 0.2
+_GROWTH: Final = 4.0
 _FEW: Final = 8
-_GROWTH: Final = 1.5
 _SHORTEST_SECONDS: Final = 0.02
 _SLOWEST: Final = 1 / 16
 _REGAINED_PER_SECOND: Final = 0.05
@@ -64,13 +65,14 @@ class DatabasePace:
         self._stop = stop
         burst = max(1, math.floor(requests_per_second))
         self._interval = max(1.0, 1 / requests_per_second) / burst * _SLACK
-        self._block = max(1, int(_BLOCK_SECONDS / self._interval))
         self._counting = threading.Lock()
         self._reserving = threading.Lock()
         self._waiting = self._used = 0
         self._reserved_at = time.monotonic()
         self._slots: deque[float] = deque()
-        self._most = self._end = 0
+        self._most = 0
+        self._version = -1
+        self._alone_from = math.inf
         self._event = 0
         self._clock = _ClockDifference()
 
@@ -125,41 +127,46 @@ class DatabasePace:
         return False
 
     def _refill(self) -> None:
-        wanted, seconds = self._wanted()
-        reserved = self._database.write(lambda unit: self._reserve(unit, wanted, seconds))
+        waiting, of_late = self._demand()
+        reserved = self._database.write(lambda unit: self._reserve(unit, waiting, of_late))
         self._clock.learn(reserved.now / _MICRO, time.monotonic())
-        self._most, self._end = len(reserved.slots), reserved.free_at
+        self._most = len(reserved.slots)
         self._slots.extend(self._clock.local(slot / _MICRO) for slot in reserved.slots)
         if not self._slots:
             ahead = (reserved.free_at - reserved.now) / _MICRO - _HORIZON
             self._stop.wait(min(max(ahead, self._interval / 2), 0.5))
 
-    def _wanted(self) -> tuple[int, float]:
-        """How many slots to take, and over how many seconds to spread them where nobody else wants any.
-
-        As many as threads wait, or as were used of late. Not more: a slot that nobody is free for is
-        lost to everyone.
-        """
+    def _demand(self) -> tuple[int, float]:
+        """How many threads wait, and how many calls a second were made of late."""
         now = time.monotonic()
-        of_late = self._used / max(now - self._reserved_at, _SHORTEST_SECONDS) * _AHEAD_SECONDS
+        of_late = self._used / max(now - self._reserved_at, _SHORTEST_SECONDS)
         self._used, self._reserved_at = 0, now
-        if of_late < _FEW:
-            return min(max(self._waiting, int(of_late)), self._block), 0.0
-        return min(max(self._waiting, int(of_late * _GROWTH)), self._block), _AHEAD_SECONDS
+        return self._waiting, of_late
 
-    def _reserve(self, unit: Unit, wanted: int, seconds: float) -> _Slots:
+    def _reserve(self, unit: Unit, waiting: int, of_late: float) -> _Slots:
         while True:
             row, now = self._row(unit)
             first = max(now, row.next_slot)
             if first > now + _HORIZON * _MICRO:
                 return _Slots(now, first)
-            interval = self._interval / _factor(row, now) * _MICRO
-            if row.next_slot <= now or row.next_slot == self._end:
-                # Slots that come all at once would be too late before they can be used.
-                interval = max(interval, seconds / wanted * _MICRO)
-            slots = tuple(first + math.ceil(place * interval) for place in range(wanted + 1))
+            interval = self._interval / _factor(row, now)
+            wanted = waiting
+            if self._is_alone(row.version) and of_late * _AHEAD_SECONDS >= _FEW:
+                # Spread, because slots that come all at once are over before they can be used.
+                wanted = max(waiting, int(of_late * _AHEAD_SECONDS * _GROWTH))
+                interval = max(interval, _AHEAD_SECONDS / wanted)
+            wanted = min(wanted, max(1, int(_BLOCK_SECONDS / interval)))
+            slots = tuple(first + math.ceil(place * interval * _MICRO) for place in range(wanted + 1))
             if self._write(unit, row.version, next_slot=slots[-1]):
+                self._version = row.version + 1
                 return _Slots(now, slots[-1], slots[:-1])
+
+    def _is_alone(self, version: int) -> bool:
+        """Whether nobody else took slots for a second: to others, what is taken ahead would be lost."""
+        now = time.monotonic()
+        if version != self._version:
+            self._alone_from = now + _ALONE_SECONDS
+        return now >= self._alone_from
 
     def _slow_down(self, unit: Unit, retry_after: float) -> None:
         while True:

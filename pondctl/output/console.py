@@ -99,6 +99,7 @@ class Output:
             bar=self._new_bar(),
             warn=self.warn,
             done=lambda code, write_ending: self._settle(code, write_ending, held),
+            drop=held.close if held else self._stdout.flush,
         )
 
     def status_line(self) -> StatusLine:

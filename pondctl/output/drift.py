@@ -39,8 +39,10 @@ class DriftRun:
         bar: Bar | None,
         warn: Callable[[str], None],
         done: Callable[[ExitCode, Callable[[], None]], None],
+        drop: Callable[[], None],
     ) -> None:
         self._writer = writer
+        self._drop = drop
         self._bar = bar
         self._done = done
         self._run_id: str | None = None
@@ -79,6 +81,7 @@ class DriftRun:
         if self._bar:
             self._bar.stop()
         if self._run_id is None or isinstance(error, BrokenPipeError):
+            self._drop()
             return
         if error is None and self._result is None:
             error = RuntimeError("the run ended without a result")
@@ -110,8 +113,12 @@ def begin(
     bar: Bar | None,
     warn: Callable[[str], None],
     done: Callable[[ExitCode, Callable[[], None]], None],
+    drop: Callable[[], None],
 ) -> DriftRun:
-    """The report in a format: (its name, where data goes, what tells a line to the person)."""
+    """The report in a format: (its name, where data goes, what tells a line to the person).
+
+    `done` gets the exit code and what writes the ending; `drop` is called where nothing was begun.
+    """
     form, stream, tell = place
     writer: DriftWriter
     match form:
@@ -123,4 +130,4 @@ def begin(
             writer = DriftCsv(stream, tell)
         case _:
             writer = DriftTable(stream, tell)
-    return DriftRun(writer, bar=bar, warn=warn, done=done)
+    return DriftRun(writer, bar=bar, warn=warn, done=done, drop=drop)

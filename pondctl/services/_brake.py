@@ -1,4 +1,4 @@
-"""Lets a large run begin with a few devices, and stops one that goes wrong. Pure."""
+"""Lets a large run begin with a few devices, slows one whose answers get lost, stops one that goes wrong."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pondctl.models import DeviceOutcome, Outcome
 
 CANARY_FROM: Final = 100
 CANARY_SIZE: Final = 10
+_FEW: Final = 3
 _BAD: Final = (Outcome.FAILED, Outcome.UNKNOWN)
 
 
@@ -45,3 +46,25 @@ class Brake:
             f"{self._bad} of {self._decided} devices are failed or unknown, which is more than "
             f"limits.max_error_rate ({self._most:.0%}) allows"
         )
+
+
+class Care:
+    """How many writes may be under way at once: halved with each lost answer, regained one by one.
+
+    Few lost answers at a time are read back at once; many would look like an outage and wait in a row.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._allowed = float(most)
+
+    def room(self, under_way: int) -> int:
+        """How many more may be sent now."""
+        return max(0, int(self._allowed) - under_way)
+
+    def answered(self, *, lost: bool) -> None:
+        """A write has its answer, or has lost it."""
+        if lost:
+            self._allowed = max(min(_FEW, self._most), self._allowed / 2)
+        else:
+            self._allowed = min(self._most, self._allowed + 1)

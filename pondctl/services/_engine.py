@@ -6,11 +6,9 @@ what is sent next, and only then is that sent.
 
 from __future__ import annotations
 
-import queue
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Final
 
@@ -18,8 +16,9 @@ from pondctl.clients.pond import PondClient
 from pondctl.db.step_records import NewWrite, StepKey
 from pondctl.errors import Category, DeviceError
 from pondctl.models import Outcome, Stop
-from pondctl.services._brake import Brake
-from pondctl.services._carrier_calls import Broken, CallAnswer, call, not_sent
+from pondctl.services._brake import Brake, Care
+from pondctl.services._calls import Answered, Calls
+from pondctl.services._carrier_calls import Broken
 from pondctl.services._claiming import Begun
 from pondctl.services._in_work import InWork, Waiting, as_answer
 from pondctl.services._instructions import Answer, Claimed, Ended, Read, Steps, Wait, Write
@@ -31,15 +30,11 @@ from pondctl.services._report import Report
 _TURN_SECONDS: Final = 0.25
 # Answers are gathered so long while the pool has other devices to go on with: fewer, larger commits.
 _GATHER_SECONDS: Final = 0.02
-# Without anything to commit the lease is looked at so often; a write is not sent when that is long ago:
-# this process has slept, and another run may have taken over.
+# Without anything to commit the lease is looked at so often.
 _LOOK_SECONDS: Final = 10.0
-_FRESH_SECONDS: Final = 30.0
 # Devices that wait for a settle time; beyond, nothing new is begun.
 _MOST_WAITING: Final = 2000
 _BUSY_PER_WORKER: Final = 2
-
-_Answered = tuple[InWork, Read | Write, StepKey | None, CallAnswer | DeviceError | Broken]
 
 
 class Engine:
@@ -56,21 +51,21 @@ class Engine:
         workers: int,
         stop: Stop,
     ) -> None:
-        self._pond = pond
         self._journal = journal
         self._begin = begin
         self._brake = brake
         self._report = report
         self._workers = workers
         self._stop = stop
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="pond")
-        # What was lost is read back even while every other thread is held up by a suspected outage.
-        self._read_back_pool = ThreadPoolExecutor(workers, thread_name_prefix="pond-read-back")
-        self._answers: queue.SimpleQueue[_Answered] = queue.SimpleQueue()
+        self._care = Care(_BUSY_PER_WORKER * workers)
+        self._calls = Calls(
+            pond, workers, is_halted=lambda: self._halted, lease_age=lambda: journal.lease_age
+        )
         self._waiting = Waiting()
         self._turn = journal.new_turn()
-        self._to_write: list[tuple[InWork, Write, StepKey]] = []
-        self._busy = self._in_flight = 0
+        self._to_write: deque[tuple[InWork, Write]] = deque()
+        self._to_send: list[tuple[InWork, Write, StepKey]] = []
+        self._busy = 0
         self._fed = False
         self._failure: BaseException | None = None
         # Of what is committed.
@@ -82,15 +77,17 @@ class Engine:
         Raises what ended the run early: an error that concerns no single device.
         """
         works = iter(feed)
-        with self._pool, self._read_back_pool:
-            try:
-                while not self._is_over():
-                    self._take_answers()
-                    self._wake()
-                    self._commit(self._next_works(works))
-            except BaseException as error:
-                self._failure = self._failure or error  # threads that have not begun their call must not
-                raise
+        try:
+            while not self._is_over():
+                self._take_answers()
+                self._wake()
+                self._intend()
+                self._commit(self._next_works(works))
+        except BaseException as error:
+            self._failure = self._failure or error  # threads that have not begun their call must not
+            raise
+        finally:
+            self._calls.close()
         if self._failure is not None:
             raise self._failure
 
@@ -99,9 +96,9 @@ class Engine:
         return self._stop.is_set() or self._failure is not None
 
     def _is_over(self) -> bool:
-        idle = not self._in_flight and not self._waiting and self._turn.is_empty
+        under_way = self._calls.in_flight or self._waiting or self._to_write or not self._turn.is_empty
         # A run that brakes begins nothing new, but brings to its end what it has begun.
-        return idle and (self._fed or self._halted or self._brake.reason is not None)
+        return not under_way and (self._fed or self._halted or self._brake.reason is not None)
 
     def _next_works(self, works: Iterator[Work]) -> list[Work]:
         """As many as there is room for; not one by one, as each claim costs statements."""
@@ -121,40 +118,37 @@ class Engine:
         """Go on with the devices whose call is answered; waits where there is nothing else to do."""
         until = time.monotonic() + self._patience()
         for _ in range(self._workers):
-            if not self._in_flight:
+            answered = self._calls.next_answer(until - time.monotonic()) if self._calls.in_flight else None
+            if answered is None:
                 break
-            try:
-                answered = self._answers.get(timeout=max(0.0, until - time.monotonic()))
-            except queue.Empty:
-                break
-            self._in_flight -= 1
             until = min(until, time.monotonic() + self._slack())
             self._take(answered)
-        if not self._in_flight and self._turn.is_empty and self._waiting:
+        if not self._calls.in_flight and self._turn.is_empty and self._waiting:
             self._stop.wait(min(_TURN_SECONDS, self._waiting.seconds(time.monotonic())))
 
     def _patience(self) -> float:
         nothing_else = self._turn.is_empty and (self._busy >= self._workers or self._fed or self._halted)
-        return min(_TURN_SECONDS, self._next_due()) if nothing_else else self._slack()
+        if not nothing_else:
+            return self._slack()
+        due = self._waiting.seconds(time.monotonic()) if self._waiting else _TURN_SECONDS
+        return min(_TURN_SECONDS, due)
 
     def _slack(self) -> float:
         """Worth gathering only while no thread would stand idle for it."""
-        return _GATHER_SECONDS if self._in_flight > self._workers else 0.0
+        return _GATHER_SECONDS if self._calls.in_flight > self._workers else 0.0
 
-    def _next_due(self) -> float:
-        return self._waiting.seconds(time.monotonic()) if self._waiting else _TURN_SECONDS
-
-    def _take(self, answered: _Answered) -> None:
-        device, instruction, key, answer = answered
-        if isinstance(instruction, Write) and key is not None:
-            device.write_answered(self._turn, instruction, key, answer)
+    def _take(self, answered: Answered) -> None:
+        device, answer = answered.device, answered.answer
+        if isinstance(answered.instruction, Write) and answered.key is not None:
+            device.write_answered(self._turn, answered.instruction, answered.key, answer)
+            self._care.answered(lost=isinstance(answer, DeviceError) and answer.answer_lost)
         if isinstance(answer, Broken):
             self._failure = self._failure or answer.error
             self._give_up(device)
         elif isinstance(answer, DeviceError) and answer.category is Category.CANCELLED:
             self._give_up(device)
         else:
-            self._go_on(device, as_answer(key, answer))
+            self._go_on(device, as_answer(answered.key, answer))
 
     def _go_on(self, device: InWork, answer: Answer) -> None:
         instruction = device.advance(self._turn, answer)
@@ -168,12 +162,20 @@ class Engine:
             self._busy -= 1
             self._waiting.add(time.monotonic() + instruction.seconds, device)
         elif isinstance(instruction, Read):
-            self._submit(device, instruction, None)
+            self._calls.submit(device, instruction)
         else:
+            self._to_write.append((device, instruction))
+
+    def _intend(self) -> None:
+        """Journal the writes that may be sent now; they are sent once that is committed."""
+        if self._halted:
+            while self._to_write:
+                self._give_up(self._to_write.popleft()[0])
+        for _ in range(min(len(self._to_write), self._care.room(self._calls.writes_in_flight))):
+            device, write = self._to_write.popleft()
             key = self._journal.next_key()
-            intent = NewWrite(key, instruction.kind, device.claim.subject, instruction.intent())
-            self._turn.intents.append(intent)
-            self._to_write.append((device, instruction, key))
+            self._turn.intents.append(NewWrite(key, write.kind, device.claim.subject, write.intent()))
+            self._to_send.append((device, write, key))
 
     def _give_up(self, device: InWork) -> None:
         self._busy -= 1
@@ -192,11 +194,11 @@ class Engine:
         """One transaction for all that was gathered; then send what it allows, and say what is decided."""
         if self._turn.is_empty and not works and self._journal.lease_age < _LOOK_SECONDS:
             return
-        turn, to_write = self._turn, self._to_write
+        turn, to_send = self._turn, self._to_send
         begun = self._journal.commit(turn, works)
-        self._turn, self._to_write = self._journal.new_turn(), []
-        for device, write, key in to_write:
-            self._submit(device, write, key)
+        self._turn, self._to_send = self._journal.new_turn(), []
+        for device, write, key in to_send:
+            self._calls.submit(device, write, key)
         self._start(begun)
         self.counts.update(outcome.outcome for outcome in turn.outcomes)
         if turn.outcomes:
@@ -209,23 +211,3 @@ class Engine:
         for work, claim, outcome in begun.refused:
             self._brake.decided(outcome)
             self._turn.device_ended(claim, Ended(outcome), work.device_change_ids, held=False)
-
-    def _submit(self, device: InWork, instruction: Read | Write, key: StepKey | None) -> None:
-        self._in_flight += 1
-        pool = self._read_back_pool if device.is_in_doubt and key is None else self._pool
-        pool.submit(self._call, device, instruction, key)
-
-    def _call(self, device: InWork, instruction: Read | Write, key: StepKey | None) -> None:
-        answer: CallAnswer | DeviceError | Broken
-        try:
-            if self._halted:
-                answer = not_sent("stopped before the call")
-            elif key is not None and self._journal.lease_age > _FRESH_SECONDS:
-                answer = not_sent("not sent: the run has slept, or the database is slow", Category.DATABASE)
-            else:
-                answer = call(self._pond, device.work.iccid, instruction)
-        except DeviceError as error:
-            answer = error
-        except BaseException as error:
-            answer = Broken(error)
-        self._answers.put((device, instruction, key, answer))

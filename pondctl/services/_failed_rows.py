@@ -19,6 +19,8 @@ from pondctl.services._row_ids import RowIds
 from pondctl.services._take_again import BEGINNING, COMMAND
 
 _PAGE: Final = 1000
+# The single steps of a life cycle: only what is said of the device as a whole decides it.
+_STEP_LINES: Final = "pondctl %: %: %"
 _ENDS: Final = (BulkStatus.PROCESSED, BulkStatus.ERROR)
 
 # Rows, and for each by its id why it failed.
@@ -142,7 +144,9 @@ def _reading_failed(
 
 
 def _reading_left(bulk_change_id: int) -> Callable[[Unit], array[int]]:
-    return lambda unit: array("q", unit.change_log.rows_ending_in(bulk_change_id, BEGINNING))
+    return lambda unit: array(
+        "q", unit.change_log.rows_ending_in(bulk_change_id, BEGINNING, ignoring=_STEP_LINES)
+    )
 
 
 def _reading_unsettled(ids: list[int], since: datetime | None) -> Callable[[Unit], list[DeviceChange]]:

@@ -123,9 +123,10 @@ def test_a_requeued_letter_is_a_new_message_with_the_old_one_as_lineage(world: W
 
 def test_an_edit_is_stored_as_the_difference(world: World) -> None:
     [letter] = bury(world, attributes={"BulkChangeId": "42", "RetryNumber": "9", "Weight:Number": "7"})
+    flag = "IsRetryNewActivateThingSpaceDevice=True"
+    edits = ["--set", "retrynumber=0", "--set", flag, "--unset", "weight"]
 
-    result = world.run("dead-letter", "requeue", letter, "--set", "retrynumber=0", "--set",
-                       "IsRetryNewActivateThingSpaceDevice=True", "--unset", "weight", "-o", "json")  # fmt: skip
+    result = world.run("dead-letter", "requeue", letter, *edits, "-o", "json")
 
     assert result.exit_code == 0, result.stderr
     assert queued(world)[0]["attributes"] == {

@@ -260,9 +260,7 @@ def test_a_sim_that_pond_does_not_know_is_reported_and_its_rows_stay(world: Worl
 
 
 def test_two_active_packages_are_reported_and_never_ended_without_review(world: World) -> None:
-    old, new = world.sandbox.pond.add_sim(A, [(1001, "ACTIVE"), (1002, "ACTIVE")])
-    for package in (old, new):
-        given_plan(world, A, package.package_id, package.package_type_id)
+    two_active(world, A)
 
     result = apply(world)
 
@@ -509,6 +507,16 @@ def test_the_whole_converges(world: World) -> None:
     converges(world)
 
 
+def two_active(world: World, iccid: str = C) -> tuple[str, str]:
+    """A SIM with two ACTIVE packages, of which the database knows both: (the older, the newer)."""
+    [old] = world.sandbox.pond.add_sim(iccid, [(1001, "ACTIVE")])
+    world.sandbox.advance(60)
+    new = world.sandbox.pond.add_package(iccid, 1002)
+    for package in (old, new):
+        given_plan(world, iccid, package.package_id, package.package_type_id)
+    return old.package_id, new.package_id
+
+
 @pytest.fixture
 def plan(tmp_path: Path) -> Path:
     """Where a plan goes."""
@@ -518,9 +526,7 @@ def plan(tmp_path: Path) -> Path:
 def test_a_plan_does_exactly_what_it_says(world: World, plan: Path) -> None:
     bulk = world.given({"ICCID": A, **DONE}, Status="PROCESSED")
     world.thingspace.add(A, msisdn=NUMBER)
-    old, new = world.sandbox.pond.add_sim(B, [(1001, "ACTIVE"), (1002, "ACTIVE")])
-    for package in (old, new):
-        given_plan(world, B, package.package_id, package.package_type_id)
+    old, _ = two_active(world, B)
     [orphan] = world.sandbox.pond.add_sim(C, [(1003, "NOT_ACTIVE")])
     given_plan(world, C, "P0", 1001, "TERMINATED")
     assert check(world, "--plan-out", plan).exit_code == 5
@@ -540,7 +546,7 @@ def test_a_plan_does_exactly_what_it_says(world: World, plan: Path) -> None:
     assert standing(world, C, "TERMINATED") == [1003]
     assert [step["state"] for step in steps(world, "terminate_package")] == ["done", "done"]
     ended = {row["PackageId"]: row["Status"] for row in plans(world)}
-    assert ended[old.package_id] == "TERMINATED"
+    assert ended[old] == "TERMINATED"
     assert orphan.package_id in ended
 
 
@@ -548,9 +554,7 @@ def test_what_has_moved_since_the_plan_is_reported_and_left(world: World, plan: 
     bulk = world.given({"ICCID": A, **DONE}, {"ICCID": B, **DONE}, Status="PROCESSED")
     for iccid in (A, B):
         world.thingspace.add(iccid, msisdn=NUMBER)
-    old, new = world.sandbox.pond.add_sim(C, [(1001, "ACTIVE"), (1002, "ACTIVE")])
-    for package in (old, new):
-        given_plan(world, C, package.package_id, package.package_type_id)
+    two_active(world)
     check(world, "--plan-out", plan)
     world.thingspace.add(A, msisdn=OTHER_NUMBER)
     world.sandbox.pond.add_package(C, 1003)
@@ -566,9 +570,7 @@ def test_what_has_moved_since_the_plan_is_reported_and_left(world: World, plan: 
 
 
 def test_a_locked_device_keeps_its_packages_whatever_the_plan_says(world: World, plan: Path) -> None:
-    old, new = world.sandbox.pond.add_sim(C, [(1001, "ACTIVE"), (1002, "ACTIVE")])
-    for package in (old, new):
-        given_plan(world, C, package.package_id, package.package_type_id)
+    two_active(world)
     check(world, "--plan-out", plan)
     assert world.run("device", "lock", C, "--reason", "court").exit_code == 0
 
@@ -577,12 +579,6 @@ def test_a_locked_device_keeps_its_packages_whatever_the_plan_says(world: World,
     assert result.exit_code == 3
     assert "locked" in result.json["drift"][0]["mend"]
     assert standing(world, C) == [1001, 1002]
-
-
-def two_active(world: World) -> None:
-    old, new = world.sandbox.pond.add_sim(C, [(1001, "ACTIVE"), (1002, "ACTIVE")])
-    for package in (old, new):
-        given_plan(world, C, package.package_id, package.package_type_id)
 
 
 @pytest.mark.parametrize("damage", ["edited", "cut", "longer", "empty", "not json", "aged", "hash"])
@@ -618,7 +614,6 @@ def test_a_plan_of_another_profile_or_database_or_day_is_refused(
     other = world.run("reconcile", "--apply", "--plan", plan, **POND, PONDCTL_PROFILE="other")
     assert other.exit_code == 2
 
-    world.execute(f"UPDATE {own_table(world, 'device_check')} SET checked_at = checked_at")
     old = aged(plan, tmp_path / "old.json")
     result = check(world, "--apply", "--plan", old)
     assert result.exit_code == 2

@@ -167,5 +167,9 @@ def test_the_log_says_how_often_and_what_came_last(
 
     counted = database.read(lambda unit: list(unit.change_log.count_by_row(bulk_change_id, "try: ")))
     ending = database.read(lambda unit: list(unit.change_log.rows_ending_in(bulk_change_id, "try: ")))
+    rest = database.read(
+        lambda unit: list(unit.change_log.rows_ending_in(bulk_change_id, "try: ", ignoring="do%"))
+    )
     assert counted == [(first, 2), (second, 1)]
     assert ending == [first]
+    assert rest == [first, second]

@@ -112,11 +112,16 @@ def test_a_refusal_says_so(world: World, sqs: SqsServer, database: Database) -> 
     assert states(world) == ["waiting"]
 
 
-def test_trouble_with_other_messages_is_not_this_ones(sqs: SqsServer, database: Database) -> None:
+def test_trouble_with_other_messages_is_not_this_ones(
+    world: World, sqs: SqsServer, database: Database
+) -> None:
     url = sqs.create("q")
     add(database, url, "k-1")
+    sqs.fail("SendMessageBatch", "com.amazonaws.sqs#ServiceUnavailable", status=503, times=3)
 
     outbox(database, url).require_sent(4711)
+
+    assert states(world) == ["waiting"]
 
 
 def test_what_the_queue_will_never_take_becomes_a_dead_letter(
