@@ -103,8 +103,8 @@ class _TimeLimit:
 
     def end(self, why: str) -> None:
         """Begin nothing more."""
-        self.stop.request(why)
         self._run.request(why)
+        self.stop.request(why)
 
 
 @contextmanager

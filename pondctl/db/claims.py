@@ -10,11 +10,11 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from pondctl.db.batches import chunks, execute_many
-from pondctl.db.dialects import utcnow
+from pondctl.db.dialects import utc_in, utcnow
 from pondctl.db.guarded_insert import insert_unless, parameters
 from pondctl.db.own_tables import OwnTables
 from pondctl.db.records import RunRecord
-from pondctl.db.runs import ABANDONED, RUNNING
+from pondctl.db.runs import ABANDONED, LEASE_SECONDS, RUNNING
 from pondctl.db.step_records import CLAIM_ABANDONED, CLAIM_OPEN, ClaimEnd, NewClaim, StepKey, StepKind
 
 _CARRIER: Final = "pond"
@@ -44,12 +44,15 @@ class Claims:
 
     def holders(self, claims: Iterable[str]) -> dict[str, StepKey]:
         """Which step holds each of these claims; those that are free are missing."""
-        t = self._step.c
         found: dict[str, StepKey] = {}
         for chunk in chunks(claims, _KEYS_A_STATEMENT):
-            query = sa.select(t.claim, t.run_id, t.sequence).where(t.claim.in_(chunk))
-            found.update((row[0], StepKey(row[1], row[2])) for row in self._connection.execute(query))
+            rows = self._connection.execute(_holders(self._tables), {"names": chunk})
+            found.update((row[0], StepKey(row[1], row[2])) for row in rows)
         return found
+
+    def renew(self, run_id: str) -> bool:
+        """Renew the lease of a run; False where it has ended, or was asked to. One statement of each turn."""
+        return self._connection.execute(_renew(self._tables), {"mine": run_id}).rowcount == 1
 
     def give_back(self, ends: Sequence[ClaimEnd]) -> None:
         """Close claims of this run; one that was taken over meanwhile is left alone."""
@@ -119,6 +122,20 @@ def _insert(tables: OwnTables) -> sa.Insert:
     )
     taken = sa.exists().where(other.c.claim == sa.bindparam("taken", type_=other.c.claim.type))
     return insert_unless(tables.step, _ROW, {"opened_at": utcnow()}, taken, locked)
+
+
+@lru_cache(maxsize=8)
+def _holders(tables: OwnTables) -> sa.Select[Any]:
+    t = tables.step.c
+    return sa.select(t.claim, t.run_id, t.sequence).where(t.claim.in_(sa.bindparam("names", expanding=True)))
+
+
+@lru_cache(maxsize=8)
+def _renew(tables: OwnTables) -> sa.Update:
+    r = tables.run.c
+    alive = (r.run_id == sa.bindparam("mine"), r.state == RUNNING, r.cancel_requested == sa.false())
+    lease = {"heartbeat_at": utcnow(), "lease_until": utc_in(LEASE_SECONDS)}
+    return sa.update(tables.run).where(*alive).values(lease)
 
 
 @lru_cache(maxsize=8)

@@ -114,6 +114,17 @@ class DeviceChanges:
         )
         execute_many(self._connection, update, _details(rows))
 
+    def settle_alike(self, ids: Iterable[int], details: str) -> None:
+        """Mark unsettled rows as refused, all for the same reason."""
+        row = self._row
+        values = {**_settled(BulkStatus.API_FAILED), "StatusDetails": details[:_DETAILS]}
+        for chunk in chunks(ids):
+            self._connection.execute(
+                sa.update(row.table)
+                .where(row["Id"].in_(chunk), is_unsettled(row))
+                .values(row.present(values))
+            )
+
     def note_state(self, rows: Sequence[tuple[int, str]]) -> None:
         """Keep (id, words) in `StatusDetails` of rows that stay open."""
         row = self._row

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from functools import lru_cache
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -38,9 +39,15 @@ class DeviceLocks:
 
     def find(self, iccids: Iterable[str]) -> dict[str, DeviceLock]:
         """The locks on these devices, by ICCID."""
-        t = self._table.c
         found: dict[str, DeviceLock] = {}
         for chunk in chunks(iccids, _KEYS_A_STATEMENT):
-            query = sa.select(t.iccid, t.reason, t.locked_by, t.locked_at).where(t.iccid.in_(chunk))
-            found.update((row[0], DeviceLock(*row)) for row in self._connection.execute(query))
+            rows = self._connection.execute(_find(self._table), {"iccids": chunk})
+            found.update((row[0], DeviceLock(*row)) for row in rows)
         return found
+
+
+@lru_cache(maxsize=8)  # every turn of a run needs it
+def _find(table: sa.Table) -> sa.Select[Any]:
+    t = table.c
+    query = sa.select(t.iccid, t.reason, t.locked_by, t.locked_at)
+    return query.where(t.iccid.in_(sa.bindparam("iccids", expanding=True)))

@@ -76,7 +76,9 @@ class OpenIntents:
         """The bulk changes that live runs hold."""
         r = self._run.c
         prefix = "bulk_change:"
-        query = sa.select(r.claim).where(r.claim.startswith(prefix), r.lease_until > utcnow())
+        query = sa.select(r.claim).where(
+            r.claim.startswith(prefix, autoescape=True), r.lease_until > utcnow()
+        )
         return {int(claim.removeprefix(prefix)) for claim in self._connection.execute(query).scalars()}
 
 

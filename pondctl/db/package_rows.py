@@ -12,6 +12,7 @@ from pondctl.db.batches import chunks, execute_many
 from pondctl.db.dialects import utcnow
 from pondctl.db.host_tables import HostTables
 from pondctl.db.step_records import RatePlanRow
+from pondctl.models import normalize_iccid
 
 _BY: Final = "pondctl"
 _PADDINGS: Final = ("", "F", "f")
@@ -28,6 +29,12 @@ class PackageRow(NamedTuple):
     package_type_id: int
     status: str
     service_provider_id: int
+
+    @property
+    def is_found(self) -> bool:
+        """Whether `of` finds the row: its ICCID is spelt as SIM storage spells it."""
+        iccid = normalize_iccid(self.iccid)
+        return iccid is not None and self.iccid.removeprefix(iccid) in _PADDINGS
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -23,6 +24,7 @@ class RatePlans:
 
     def __init__(self, connection: sa.Connection, tables: HostTables) -> None:
         self._connection = connection
+        self._tables = tables
         self._plan = tables.rate_plan
 
     def find_active(self, iccid: str, service_provider_id: int) -> list[RatePlanRow]:
@@ -37,15 +39,10 @@ class RatePlans:
 
     def newest_provider(self, iccids: Iterable[str]) -> dict[str, int]:
         """The service provider of each device's newest row, where it has one."""
-        plan = self._plan
         newest: dict[str, int] = {}
         for chunk in chunks(iccids, _KEYS_A_STATEMENT):
-            query = (
-                sa.select(plan["ICCID"], plan["ServiceProviderId"])
-                .where(plan["ICCID"].in_(chunk))
-                .order_by(plan["Id"])
-            )
-            newest.update((row[0], row[1]) for row in self._connection.execute(query))
+            rows = self._connection.execute(_providers(self._tables), {"iccids": chunk})
+            newest.update((row[0], row[1]) for row in rows)
         return newest
 
     def save(self, standing: Mapping[str, Sequence[RatePlanRow]]) -> None:
@@ -66,51 +63,69 @@ class RatePlans:
                     changed += _changes(known, row)
             for forgotten in of_device.values():
                 changed += [_change(i, status, _TERMINATED) for i, status in forgotten if status == _ACTIVE]
-        self._update(changed)
-        self._insert(missing)
+        execute_many(self._connection, _update(self._tables), changed)
+        execute_many(self._connection, _insert(self._tables), missing)
 
     def _there(self, iccids: Iterable[str]) -> dict[str, dict[str, list[tuple[int, str]]]]:
         """(id, status) of the rows, by ICCID and package id; a host may have doubled some."""
-        plan = self._plan
         found: dict[str, dict[str, list[tuple[int, str]]]] = {}
         for chunk in chunks(iccids, _KEYS_A_STATEMENT):
-            query = sa.select(plan["Id"], plan["ICCID"], plan["PackageId"], plan["Status"])
-            for row_id, iccid, package_id, status in self._connection.execute(
-                query.where(plan["ICCID"].in_(chunk))
-            ):
+            rows = self._connection.execute(_there(self._tables), {"iccids": chunk})
+            for row_id, iccid, package_id, status in rows:
                 found.setdefault(iccid, {}).setdefault(package_id, []).append((row_id, status))
         return found
-
-    def _update(self, rows: Sequence[dict[str, Any]]) -> None:
-        plan = self._plan
-        update = (
-            sa.update(plan.table)
-            .where(plan["Id"] == sa.bindparam("row_id"), plan["Status"] == sa.bindparam("was"))
-            .values(plan.present({"Status": sa.bindparam("becomes"), "LastModified": utcnow()}))
-        )
-        execute_many(self._connection, update, rows)
-
-    def _insert(self, rows: Sequence[dict[str, Any]]) -> None:
-        plan = self._plan
-        values = {
-            "ICCID": sa.bindparam("iccid"),
-            "PackageId": sa.bindparam("package_id"),
-            "PackageTypeId": sa.bindparam("package_type_id"),
-            "Status": sa.bindparam("status"),
-            "DataUsageRemainingInBytes": sa.bindparam("left"),
-            "ServiceProviderId": sa.bindparam("provider"),
-            "ProcessedBy": _BY,
-            "CreatedDate": utcnow(),
-            "LastModified": utcnow(),
-            "IsActive": True,
-        }
-        insert = sa.insert(plan.table).inline().values(plan.present(values))
-        execute_many(self._connection, insert, rows)
 
     def _select(self) -> sa.Select[Any]:
         plan = self._plan
         names = ("Id", "ICCID", "PackageId", "PackageTypeId", "Status", "DataUsageRemainingInBytes")
         return sa.select(*(plan[name] for name in (*names, "ServiceProviderId")))
+
+
+# Statements that every turn of a run needs are built once for each database.
+@lru_cache(maxsize=8)
+def _there(tables: HostTables) -> sa.Select[Any]:
+    plan = tables.rate_plan
+    query = sa.select(plan["Id"], plan["ICCID"], plan["PackageId"], plan["Status"])
+    return query.where(_of_devices(tables))
+
+
+@lru_cache(maxsize=8)
+def _providers(tables: HostTables) -> sa.Select[Any]:
+    plan = tables.rate_plan
+    query = sa.select(plan["ICCID"], plan["ServiceProviderId"])
+    return query.where(_of_devices(tables)).order_by(plan["Id"])
+
+
+def _of_devices(tables: HostTables) -> sa.ColumnElement[bool]:
+    return tables.rate_plan["ICCID"].in_(sa.bindparam("iccids", expanding=True))
+
+
+@lru_cache(maxsize=8)
+def _update(tables: HostTables) -> sa.Update:
+    plan = tables.rate_plan
+    return (
+        sa.update(plan.table)
+        .where(plan["Id"] == sa.bindparam("row_id"), plan["Status"] == sa.bindparam("was"))
+        .values(plan.present({"Status": sa.bindparam("becomes"), "LastModified": utcnow()}))
+    )
+
+
+@lru_cache(maxsize=8)
+def _insert(tables: HostTables) -> sa.Insert:
+    plan = tables.rate_plan
+    values = {
+        "ICCID": sa.bindparam("iccid"),
+        "PackageId": sa.bindparam("package_id"),
+        "PackageTypeId": sa.bindparam("package_type_id"),
+        "Status": sa.bindparam("status"),
+        "DataUsageRemainingInBytes": sa.bindparam("left"),
+        "ServiceProviderId": sa.bindparam("provider"),
+        "ProcessedBy": _BY,
+        "CreatedDate": utcnow(),
+        "LastModified": utcnow(),
+        "IsActive": True,
+    }
+    return sa.insert(plan.table).inline().values(plan.present(values))
 
 
 def _changes(known: Sequence[tuple[int, str]], row: RatePlanRow) -> list[dict[str, Any]]:

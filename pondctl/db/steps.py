@@ -36,7 +36,6 @@ class Steps:
         self._connection = connection
         self._tables = tables
         self._step = tables.step
-        self._run = tables.run
 
     def add_intents(self, writes: Sequence[NewWrite]) -> None:
         """Record what is about to be sent; the call may be made once this is committed."""
@@ -52,28 +51,15 @@ class Steps:
         Such a call may have been made as late as the end of that run's lease: then, or now where that
         is earlier, it was cut.
         """
-        t, r = self._step.c, self._run.c
-        lease = sa.select(r.lease_until).where(r.run_id == t.run_id, r.lease_until < utcnow())
-        cut = sa.func.coalesce(lease.scalar_subquery(), utcnow())
-        left = (t.state == str(StepState.OPEN), t.kind.not_in(_NO_WRITES), t.run_id != run_id)
         for chunk in chunks(iccids, _KEYS_A_STATEMENT):
-            self._connection.execute(
-                sa.update(self._step)
-                .where(t.iccid.in_(chunk), *left)
-                .values(state=str(StepState.UNKNOWN), cut_at=cut)
-            )
+            self._connection.execute(_mark_cut(self._tables), {"mine": run_id, "iccids": chunk})
 
     def unresolved(self, iccids: Collection[str]) -> list[UnresolvedWrite]:
         """The writes on these devices that may have taken effect, or may yet; oldest first."""
-        t = self._step.c
         found: list[UnresolvedWrite] = []
         for chunk in chunks(iccids, _KEYS_A_STATEMENT):
-            query = (
-                sa.select(t.run_id, t.sequence, t.kind, t.iccid, t.intent, t.cut_at, utcnow())
-                .where(t.iccid.in_(chunk), _is_unresolved(t.state), t.kind.not_in(_NO_WRITES))
-                .order_by(t.id)
-            )
-            for run_id, sequence, kind, iccid, intent, cut_at, now in self._connection.execute(query):
+            rows = self._connection.execute(_unresolved(self._tables), {"iccids": chunk})
+            for run_id, sequence, kind, iccid, intent, cut_at, now in rows:
                 age = (now - cut_at).total_seconds() if cut_at else 0.0
                 key = StepKey(run_id, sequence)
                 found.append(UnresolvedWrite(key, StepKind(kind), iccid, json.loads(intent), age))
@@ -167,6 +153,29 @@ def _insert(tables: OwnTables) -> sa.Insert:
     times = {"opened_at": utcnow(), "sent_at": utcnow(), "closed_at": closed}
     there = sa.exists().where(other.c.claim == sa.bindparam("new_claim", type_=other.c.claim.type))
     return insert_unless(tables.step, _ROW, times, there)
+
+
+@lru_cache(maxsize=8)
+def _mark_cut(tables: OwnTables) -> sa.Update:
+    t, r = tables.step.c, tables.run.c
+    lease = sa.select(r.lease_until).where(r.run_id == t.run_id, r.lease_until < utcnow())
+    left = (t.state == str(StepState.OPEN), t.kind.not_in(_NO_WRITES), t.run_id != sa.bindparam("mine"))
+    return (
+        sa.update(tables.step)
+        .where(t.iccid.in_(sa.bindparam("iccids", expanding=True)), *left)
+        .values(state=str(StepState.UNKNOWN), cut_at=sa.func.coalesce(lease.scalar_subquery(), utcnow()))
+    )
+
+
+@lru_cache(maxsize=8)
+def _unresolved(tables: OwnTables) -> sa.Select[Any]:
+    t = tables.step.c
+    return (
+        sa.select(t.run_id, t.sequence, t.kind, t.iccid, t.intent, t.cut_at, utcnow())
+        .where(t.iccid.in_(sa.bindparam("iccids", expanding=True)))
+        .where(_is_unresolved(t.state), t.kind.not_in(_NO_WRITES))
+        .order_by(t.id)
+    )
 
 
 @lru_cache(maxsize=8)

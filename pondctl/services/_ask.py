@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import queue
+import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -37,13 +37,12 @@ def ask_all(
     """
     asking = _Asking(ask, workers, stop)
     feed = iter(items)
-    with ThreadPoolExecutor(workers, thread_name_prefix="ask") as pool:
-        try:
-            while asking.fill(pool, feed):
-                yield from asking.next_answer()
-        finally:
-            # Also when the caller gives up: threads that have not begun their item must not.
-            asking.closed = True
+    try:
+        while asking.fill(feed):
+            yield from asking.next_answer()
+    finally:
+        # Also when the caller gives up: threads that have not begun their item must not.
+        asking.close()
     if asking.failure is not None:
         raise asking.failure
 
@@ -51,25 +50,29 @@ def ask_all(
 class _Asking(Generic[T, A]):
     def __init__(self, ask: Callable[[T], A], workers: int, stop: Stop) -> None:
         self._ask = ask
-        # Enough for the threads to go on while the caller saves a batch.
-        self._ahead = 4 * workers
+        self._workers = workers
         self._stop = stop
+        self._threads: list[threading.Thread] = []
+        self._items: queue.SimpleQueue[tuple[T] | None] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[tuple[T, A | BaseException | None]] = queue.SimpleQueue()
         self._in_flight = 0
         self._fed = False
-        self.closed = False
+        self._closed = False
         self.failure: BaseException | None = None
 
-    def fill(self, pool: ThreadPoolExecutor, feed: Iterator[T]) -> bool:
+    def fill(self, feed: Iterator[T]) -> bool:
         """Keep the threads busy; False when nothing is asked or in flight any more."""
-        while self._in_flight < self._ahead and not self._ended():
+        # Enough for them to go on while the caller saves a batch.
+        while self._in_flight < 4 * self._workers and not self._ended():
             try:
                 item = next(feed)
             except StopIteration:
                 self._fed = True
             else:
                 self._in_flight += 1
-                pool.submit(self._one, item)
+                self._items.put((item,))
+                if len(self._threads) < min(self._in_flight, self._workers):
+                    self._start_thread()
         return self._in_flight > 0
 
     def next_answer(self) -> Iterator[Answer[T, A] | None]:
@@ -84,14 +87,32 @@ class _Asking(Generic[T, A]):
         elif value is not None:
             yield Answer(item, value)
 
+    def close(self) -> None:
+        """Let the threads end what they have begun, and wait for them."""
+        self._closed = True
+        for _ in self._threads:
+            self._items.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _start_thread(self) -> None:
+        # A daemon, or a generator that an error left unfinished would keep the program from ending.
+        thread = threading.Thread(target=self._work, name=f"ask-{len(self._threads)}", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _work(self) -> None:
+        while (item := self._items.get()) is not None:
+            self._one(*item)
+
     def _ended(self) -> bool:
-        return self._fed or self.closed or self.failure is not None or self._stop.is_set()
+        return self._fed or self._closed or self.failure is not None or self._stop.is_set()
 
     def _one(self, item: T) -> None:
         # None marks an item that was handed out but not begun when the run stopped.
         value: A | BaseException | None = None
         try:
-            if not (self.closed or self.failure or self._stop.is_set()):
+            if not (self._closed or self.failure or self._stop.is_set()):
                 value = self._ask(item)
         except BaseException as error:
             value = error

@@ -49,14 +49,14 @@ class Brake:
 
 
 class Care:
-    """How many writes may be under way at once: halved with each lost answer, regained one by one.
+    """How many writes may be under way at once: few at first, one more with each answer, half with each lost.
 
     Few lost answers at a time are read back at once; many would look like an outage and wait in a row.
     """
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._allowed = float(most)
+        self._allowed = float(min(_FEW, most))
 
     def room(self, under_way: int) -> int:
         """How many more may be sent now."""

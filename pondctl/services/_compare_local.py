@@ -67,7 +67,7 @@ class LocalSide:
                 for row in mine
             )
             if c.is_over:
-                c.complete = False
+                c.cut_short("the packages")
                 return
 
     def _references(self) -> Iterator[Drift]:
@@ -100,10 +100,14 @@ def _duplicates(names: ScratchNames) -> Iterator[Drift]:
 
 
 def _judge_package(row: PackageRow) -> Drift | None:
-    if row.status.upper() in set(PackageStatus) - {PackageStatus.UNKNOWN} and normalize_iccid(row.iccid):
+    riddles = []
+    if row.status.upper() not in set(PackageStatus) - {PackageStatus.UNKNOWN}:
+        riddles.append(f"Status {row.status[:50]!r} is no word of POND's")
+    if not row.is_found:
+        riddles.append("nobody finds it by this spelling of the ICCID")
+    if not riddles:
         return None
-    here = f"package row {row.id}: package {row.package_id}, Status {row.status[:50]!r}"
-    return Drift(Kind.UNEXPLAINED_ROW, row.iccid, here=here)
+    return Drift(Kind.UNEXPLAINED_ROW, row.iccid, here=f"package row {row.id}: {'; '.join(riddles)}")
 
 
 def _package_page(after: int, unit: Unit) -> list[PackageRow]:

@@ -6,30 +6,25 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 from typing import Final
 
 from pondctl.clients.pond import PondClient
 from pondctl.clients.pond_models import Package, PackageStatus
-from pondctl.db.device_checks import DeviceCheck
 from pondctl.db.open_intents import OpenIntent
 from pondctl.db.package_rows import PackageRow
-from pondctl.db.records import RunRecord
 from pondctl.db.scratch_sims import Sim
 from pondctl.db.step_records import StepKind
-from pondctl.db.unit import Unit
 from pondctl.errors import Category, DeviceError
 from pondctl.models import normalize_iccid
 from pondctl.services._ask import ask_all
-from pondctl.services._claiming import is_over
 from pondctl.services._comparison import Comparison
 from pondctl.services._drift import Drift, Kind, Mender
 from pondctl.services._drift_packages import judge_sim, judge_unknown_sim
 from pondctl.services._instructions import write_from
 from pondctl.services._packages import named
+from pondctl.services._pond_sims import gather_sims, lost_writes, read_checks
 from pondctl.services._read_back import shows
 
-_PAGE: Final = 2000
 _BATCH: Final = 200
 _GUARD_FROM: Final = 20
 _OVER: Final = PackageStatus.TERMINATED
@@ -51,60 +46,23 @@ class PondSide:
 
     def gather(self, *, everything: bool) -> None:
         """Find out which SIMs there are. Not `everything`: those alone that are known already."""
-        c = self.comparison
-        self._find_intents()
-        c.sims.add_urgent(
-            (iccid, intents[0].service_provider_id)
-            for iccid, intents in self._intents.items()
-            if everything or iccid in c.sims.find([iccid])
-        )
-        after = 0
-        while everything and not c.is_over:
-            page = c.database.read(partial(_package_page, after))
-            if not page:
-                break
-            after = page[-1].id
-            c.sims.add(self._sims_of(page))
+        self._intents = lost_writes(self.comparison)
+        gather_sims(self.comparison, self._intents, everything=everything)
 
     def run(self) -> None:
         """Ask in turn."""
         c = self.comparison
-        self._read_checks()
+        sims = c.sims.ages().sims
+        if sims:
+            read_checks(c)
         c.sims.line_up()
-        c.report.phase("asking POND", c.sims.ages().sims)
+        c.report.phase("asking POND", sims)
         self._since = [c.started]
         try:
             with c.part():
                 self._ask_all()
         finally:
             self._tell()
-
-    def _sims_of(self, page: Sequence[PackageRow]) -> Iterator[tuple[str, int]]:
-        for row in page:
-            iccid = normalize_iccid(row.iccid)
-            if iccid is not None and self.comparison.may_touch(row.service_provider_id):
-                yield iccid, row.service_provider_id
-
-    def _find_intents(self) -> None:
-        """Writes of runs that are at work are in flight, not unknown."""
-        c = self.comparison
-        over: dict[str, bool] = {}
-        after = 0
-        while page := c.database.read(partial(_intent_page, after)):
-            after = page[-1].id
-            for intent in page:
-                run_id = intent.write.key.run_id
-                if run_id not in over:
-                    over[run_id] = is_over(c.database.read(partial(_run, run_id)))
-                if over[run_id]:
-                    self._intents.setdefault(intent.write.iccid, []).append(intent)
-
-    def _read_checks(self) -> None:
-        c = self.comparison
-        after = 0
-        while page := c.database.read(partial(_check_page, after)):
-            after = page[-1].id
-            c.sims.checked((check.iccid, check.checked_at) for check in page)
 
     def _turns(self) -> Iterator[str]:
         c = self.comparison
@@ -232,19 +190,3 @@ def _look(iccid: str, listing: Listing) -> tuple[str, str, int]:
         return iccid, "", 0
     active = [str(p.package_type_id) for p in listing if p.status is PackageStatus.ACTIVE]
     return iccid, " ".join(active), sum(p.status is not _OVER for p in listing)
-
-
-def _package_page(after: int, unit: Unit) -> list[PackageRow]:
-    return unit.package_rows.page(after, _PAGE)
-
-
-def _intent_page(after: int, unit: Unit) -> list[OpenIntent]:
-    return unit.open_intents.page(after, _PAGE)
-
-
-def _check_page(after: int, unit: Unit) -> list[DeviceCheck]:
-    return unit.device_checks.page(after, _PAGE)
-
-
-def _run(run_id: str, unit: Unit) -> RunRecord:
-    return unit.runs.get(run_id)

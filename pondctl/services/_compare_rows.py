@@ -47,7 +47,7 @@ class RowReading:
             if visit is not None:
                 visit(page)
             c.report.advance(len(page))
-        c.complete = False
+        c.cut_short("the database")
 
     def _page(self, after: int) -> list[ComparedRow]:
         since, only = self._comparison.started, self._bulk_change_id

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from math import ceil
 from typing import Final
 
@@ -76,33 +77,32 @@ class ThingSpaceSide:
                 self.is_whole = page.last
                 break
         if not self.is_whole:
-            c.distrust("the ThingSpace account was not read to its end: the time was over")
+            c.cut_short("the ThingSpace account")
         elif c.run is not None:
-            self._keep_size()
+            c.database.write(lambda unit: unit.meta.set_account_size(self.account, self.listed))
         c.extra["thingspace"] = {"listed": self.listed, "unreadable": unreadable, "whole": self.is_whole}
-
-    def _keep_size(self) -> None:
-        run, listed = self.comparison.run, self.listed
-        if run is not None:
-            self.comparison.database.write(lambda unit: unit.meta.set_account_size(self.account, listed))
 
     def _look_up(self) -> None:
         c = self.comparison
         c.report.phase("asking ThingSpace", c.rows.count)
-        unanswered = 0
-        for answer in ask_all(c.rows.iccids(), self.thingspace.get_device, workers=c.workers, stop=c.stop):
+        asked = unanswered = 0
+        wanted = takewhile(lambda _: not c.is_over, c.rows.iccids())
+        for answer in ask_all(wanted, self.thingspace.get_device, workers=c.workers, stop=c.stop):
             if answer is None:
                 continue
+            asked += 1
             if isinstance(answer.value, Device):
                 c.file.add([answer.value])
                 self.listed += 1
             elif answer.value.category is not Category.NOT_FOUND:
                 unanswered += 1
             c.report.advance(1)
-        self.is_whole = not (unanswered or c.stop.is_set())
+        self.is_whole = asked == c.rows.count and not unanswered
+        if asked < c.rows.count:
+            c.cut_short("ThingSpace")
         if unanswered:
             c.distrust(f"ThingSpace gave no answer about {unanswered:,} devices")
-        c.extra["thingspace"] = {"looked_up": self.listed, "whole": self.is_whole}
+        c.extra["thingspace"] = {"looked_up": asked, "whole": self.is_whole}
 
     def _differences(self) -> Iterator[Drift]:
         for pair in self.comparison.rows.odd_pairs():

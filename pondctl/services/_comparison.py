@@ -71,6 +71,12 @@ class Comparison:
         self.troubles.append(UnavailableError(reason, hint=hint))
         _log.warning("incomplete", reason=reason)
 
+    def cut_short(self, what: str) -> None:
+        """`what` was not looked at to its end: the time was over, or a stop was asked for."""
+        self.complete = False
+        if not self.stop.is_set():
+            self.distrust(f"the time was over before {what} had been read", "give --max-runtime more time")
+
     @contextmanager
     def part(self) -> Iterator[None]:
         """One side of the comparison: trouble with it does not keep the others from being looked at."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from pondctl.models import DeviceState, normalize_state
@@ -26,6 +27,7 @@ def database_facts(past: Past, host_row: Mapping[str, Any] | None) -> dict[str, 
                 "details": row["StatusDetails"],
                 "created": row["CreatedDate"],
                 "processed": row["ProcessedDate"],
+                "seconds_to_active": _seconds_to_active(past, row["CreatedDate"]),
             }
             for row in past.changes
         ],
@@ -51,6 +53,20 @@ def database_facts(past: Past, host_row: Mapping[str, Any] | None) -> dict[str, 
         lock = past.lock
         facts["lock"] = {"locked_by": lock.locked_by, "at": lock.locked_at, "reason": lock.reason}
     return facts
+
+
+def _seconds_to_active(past: Past, asked: datetime | None) -> int | None:
+    """From when it was asked for until a carrier was first seen to call the device active after that."""
+    became = [
+        seen.observed_at
+        for seen in past.observations
+        if _is_active(seen.state) and not _is_active(seen.previous) and asked and seen.observed_at >= asked
+    ]
+    return round((min(became) - asked).total_seconds()) if became and asked else None
+
+
+def _is_active(state: str | None) -> bool:
+    return (state or "").lower() == "active"
 
 
 def differences(past: Past, thingspace: Side, pond: Side, is_thingspaces: Callable[[int], bool]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -20,10 +20,24 @@ _LOOK_SECONDS: Final = 0.2
 _log = structlog.get_logger()
 
 
+class _RunStop(Stop):
+    """Set with the worker's, at the very moment: the carriers' clients look at that one."""
+
+    def __init__(self, worker: Stop) -> None:
+        super().__init__()
+        self._worker = worker
+
+    def is_set(self) -> bool:
+        """Whether this run, or the whole worker, is to stop."""
+        if self._worker.is_set() and not super().is_set():
+            self.request(self._worker.why or "stop")
+        return super().is_set()
+
+
 @dataclass(slots=True)
 class _Held:
     since: float
-    stop: Stop = field(default_factory=Stop)
+    stop: Stop
 
 
 class Hand:
@@ -55,12 +69,12 @@ class Hand:
         """These messages are in our hands now."""
         now = time.monotonic()
         with self._lock:
-            self._held.update((receipt, _Held(now)) for receipt in receipts)
+            self._held.update((receipt, _Held(now, _RunStop(self._stop))) for receipt in receipts)
 
     def stop_of(self, receipt: str) -> Stop:
         """What stops the work on one message."""
         with self._lock:
-            return self._held.setdefault(receipt, _Held(time.monotonic())).stop
+            return self._held.setdefault(receipt, _Held(time.monotonic(), _RunStop(self._stop))).stop
 
     def drop(self, receipts: Collection[str]) -> None:
         """These messages are deleted, or given back."""

@@ -71,9 +71,9 @@ class Journal:
 
         A run that was asked to stop still holds its lease: what is in flight is saved.
         """
-        if unit.runs.heartbeat(self.run_id):
+        if unit.claims.renew(self.run_id):
             return
-        if unit.runs.get(self.run_id).state != RUNNING:
+        if unit.runs.get(self.run_id).state != RUNNING:  # not only asked to stop
             self._stop.request("lost")
             raise RunLostError(f"run {self.run_id} lost its lease: another run has taken over")
         self._stop.request("cancelled")

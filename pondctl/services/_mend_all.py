@@ -39,7 +39,8 @@ class MendAll:
         for kinds, mend in DeviceMends(self.run).in_order():
             self._go_through(kinds, mend)
         if self.sides.pond is not None and not c.stop.is_set():
-            CarrierMends(c, self.sides.pond, self.run.run_id, self.sides.limits, self.reviewed).run()
+            with c.part():
+                CarrierMends(c, self.sides.pond, self.run.run_id, self.sides.limits, self.reviewed).run()
         counts = c.findings.counts()
         checks = sum(counts[kind] for kind in BULK_KINDS)
         bulk_changes = BulkMends(self.run, self.sides.queue_name, checks)

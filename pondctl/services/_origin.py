@@ -27,9 +27,13 @@ class Origin:
         return f"pondctl {self.run_id} {self.actor}"[:100]
 
 
-def record_origin(unit: Unit, bulk_change_id: int, origin: Origin) -> None:
-    """Keep it; in the transaction that makes the bulk change."""
-    unit.meta.set(f"{_NAME}{bulk_change_id}", json.dumps(asdict(origin)))
+def record_origin(unit: Unit, bulk_change_id: int, origin: Origin) -> bool:
+    """Keep it, in the transaction that makes the bulk change; False where just that is kept already."""
+    name, text = f"{_NAME}{bulk_change_id}", json.dumps(asdict(origin))
+    if unit.meta.get(name) == text:
+        return False
+    unit.meta.set(name, text)
+    return True
 
 
 def origin_of(unit: Unit, bulk_change: BulkChange) -> Origin | None:

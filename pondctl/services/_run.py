@@ -116,6 +116,14 @@ def claimed_run(
         heart.join(timeout=5)
 
 
+def record_run(
+    unit: Unit, *, run_id: str, command: str, actor: Actor, arguments: Mapping[str, object]
+) -> None:
+    """Keep a run that begins and ends in this very transaction: it needs no lease and no heartbeat."""
+    unit.runs.claim(_describe(run_id, command, None, actor, arguments), is_alive)
+    unit.runs.finish(run_id, "done", {}, None)
+
+
 def raise_if_stopped(stop: Stop, how_to_go_on: str) -> None:
     """Turn an orderly stop into the exception whose exit code tells why."""
     if not stop.is_set():

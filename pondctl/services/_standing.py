@@ -48,8 +48,12 @@ class Standing:
     @property
     def is_settled(self) -> bool:
         """Whether nothing is to come: every row has its result, and nobody is about to close the header."""
-        ended = self.summary.bulk_change.status in _ENDS
-        return self.open_rows == 0 and (ended or self.run is None)
+        return self.open_rows == 0 and (self.is_ended or self.run is None)
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether the header says so."""
+        return self.summary.bulk_change.status in _ENDS
 
 
 def outcomes_of(counts: Iterable[RowCount], unresolved: int) -> dict[str, int]:
@@ -84,8 +88,7 @@ def waits_for(standing: Standing) -> str | None:
         what = "which has died" if run.stale else "which is at work"
         return f"run {run.run_id} ({run.command}, {run.actor} on {run.host}), {what}"
     if standing.is_settled:
-        errors = 0 if standing.is_cancelled else standing.summary.with_errors
-        return f"a person: {_devices(errors)} failed" if errors else None
+        return _left_when_settled(standing)
     if check is not None:
         return f"check number {check.retry_number}, {_due(check)}"
     if standing.letter is not None:
@@ -101,6 +104,8 @@ def next_command(standing: Standing, by_hand: Callable[[], str | None]) -> str |
     if run is not None:
         return by_hand() if run.stale else None
     if standing.is_settled:
+        if not standing.is_ended:
+            return f"pondctl reconcile --bulk-change {bulk_change_id} --apply --max-changes 1"
         failed = standing.summary.with_errors and not standing.is_cancelled
         return f"pondctl retry-failed {bulk_change_id}" if failed else None
     if check is not None:
@@ -149,6 +154,13 @@ def _category_of(rows: RowCount) -> str | None:
     word = (rows.details or "").partition(":")[0]
     settled_well = rows.is_processed and not rows.has_errors
     return word if word in _CATEGORIES and not settled_well else None
+
+
+def _left_when_settled(standing: Standing) -> str | None:
+    if not standing.is_ended:
+        return "its header: all devices are settled, and nobody has closed it"
+    errors = 0 if standing.is_cancelled else standing.summary.with_errors
+    return f"a person: {_devices(errors)} failed" if errors else None
 
 
 def _due(check: ComingCheck) -> str:

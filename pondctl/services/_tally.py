@@ -17,7 +17,7 @@ class WorkerOptions:
     max_messages: int | None = None
     concurrency: int = 4
     max_runtime_seconds: float | None = None
-    poll_seconds: int = 10
+    poll_seconds: int = 5
     visibility_seconds: int = 90
     patience_seconds: float = 60
 

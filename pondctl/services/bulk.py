@@ -168,9 +168,10 @@ def _why_cancelled(standing: Standing) -> str | None:
 
 
 def _by_hand(unit: Unit, header: BulkChange, carrier: Carrier | None) -> str | None:
-    origin = origin_of(unit, header)
-    request = unit.row_counts.first_open_request(header.id) if carrier is Carrier.POND else None
-    return command_by_hand(header.id, carrier, origin, request)
+    if carrier is not Carrier.POND:
+        return command_by_hand(header.id, carrier, None, None)
+    request = unit.row_counts.first_open_request(header.id)
+    return command_by_hand(header.id, carrier, origin_of(unit, header), request)
 
 
 def _activation_times(unit: Unit, header: BulkChange) -> dict[str, object]:

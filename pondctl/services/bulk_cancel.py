@@ -102,14 +102,15 @@ class _Cancelling:
         self._bulk_change_id = bulk_change_id
         self._run = run
         self._reason = (cancel.actor.reason or "").strip()
-        self._count = self._closed = 0
+        self._count = self._closed = self._after = 0
 
     def finish(self) -> Mapping[str, object]:
         more = True
         while more:
             raise_if_stopped(self._cancel.stop, "what is left stays open; run it again")
-            count, more = self._cancel.database.write(self._batch)
-            self._count += count
+            batch, more = self._cancel.database.write(self._batch)
+            self._count += len(batch)
+            self._after = batch[-1].id if batch else 0
         summary = self._cancel.database.read(lambda unit: unit.bulk_changes.summary(self._bulk_change_id))
         return {
             "id": str(self._bulk_change_id),
@@ -121,21 +122,21 @@ class _Cancelling:
             "run_id": self._run.run_id,
         }
 
-    def _batch(self, unit: Unit) -> tuple[int, bool]:
+    def _batch(self, unit: Unit) -> tuple[list[DeviceChange], bool]:
         """Settle some rows; the last of them together with header and checks: no cut comes between."""
         self._run.fence(unit)
-        page = unit.device_changes.page_unsettled(self._bulk_change_id, 0, _BATCH + 1)
+        page = unit.device_changes.page_unsettled(self._bulk_change_id, self._after, _BATCH + 1)
         batch, more = page[:_BATCH], len(page) > _BATCH
         self._settle(unit, batch)
         if not more:
             self._close(unit, self._count + len(batch))
-        return len(batch), more
+        return batch, more
 
     def _settle(self, unit: Unit, rows: Sequence[DeviceChange]) -> None:
         if not rows:
             return
         details = f"{Category.CANCELLED}: {self._reason}"
-        unit.device_changes.settle_failed([(row.id, details) for row in rows], only_without_msisdn=False)
+        unit.device_changes.settle_alike([row.id for row in rows], details)
         unit.change_log.add([self._entry(details, "cancelled", row.id) for row in rows])
         unit.outcomes.add(self._run.run_id, [self._outcome(row) for row in rows])
 

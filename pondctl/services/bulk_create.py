@@ -25,7 +25,7 @@ from pondctl.services._next_check import NextCheck
 from pondctl.services._origin import Origin, record_origin
 from pondctl.services._outbox import Outbox
 from pondctl.services._queueing import queue_check
-from pondctl.services._run import Actor, Run, claimed_run, new_run_id, raise_if_stopped, user_name
+from pondctl.services._run import Actor, new_run_id, raise_if_stopped, record_run, user_name
 from pondctl.services._targets import Target
 
 _TYPE: Final = "StatusUpdate"
@@ -119,16 +119,8 @@ class BulkCreate:
         }
         if new.dry_run:
             return {"id": None, "dry_run": True, **shown, "queued": False, "run_id": None, "next": None}
-        with claimed_run(
-            self.database,
-            self.stop,
-            run_id=run_id,
-            command="bulk create",
-            target=None,
-            actor=self.actor,
-            arguments={**shown, "package_type_id": new.package_type_id, "enqueue": new.enqueue},
-        ) as run:
-            bulk_change_id = self._create(new, targets, run)
+        arguments = {**shown, "package_type_id": new.package_type_id, "enqueue": new.enqueue}
+        bulk_change_id = self._create(new, targets, run_id, arguments)
         after = None if new.enqueue else new.command_for(bulk_change_id)
         made = {"queued": new.enqueue, "run_id": run_id, "next": after}
         return {"id": str(bulk_change_id), "dry_run": False, **shown, **made}
@@ -138,8 +130,10 @@ class BulkCreate:
         if self.outbox is not None:
             self.outbox.require_sent(bulk_change_id)
 
-    def _create(self, new: NewBulk, targets: Sequence[Target], run: Run) -> int:
-        origin = Origin(new.operation, run.run_id, user_name(), new.reason)
+    def _create(
+        self, new: NewBulk, targets: Sequence[Target], run_id: str, arguments: Mapping[str, object]
+    ) -> int:
+        origin = Origin(new.operation, run_id, user_name(), new.reason)
         attempts = count(1)
 
         def make(unit: Unit) -> int:
@@ -149,12 +143,13 @@ class BulkCreate:
             return made if made is not None else self._write_rows(unit, new, targets, origin)
 
         def record(unit: Unit, bulk_change_id: int) -> int:
-            run.fence(unit)
-            record_origin(unit, bulk_change_id, origin)
+            if not record_origin(unit, bulk_change_id, origin):
+                return bulk_change_id
             if new.enqueue:
                 first = NextCheck(retry_number=0, delay_seconds=0, pending_since=unit.now(), stalled=0)
                 queue_check(unit, self.queue_name, bulk_change_id, first, None)
-            unit.runs.finish(run.run_id, "done", {}, None)
+            about = {**arguments, "bulk_change_id": bulk_change_id}
+            record_run(unit, run_id=run_id, command="bulk create", actor=self.actor, arguments=about)
             return bulk_change_id
 
         if self.database.is_one:

@@ -59,9 +59,9 @@ def measure(devices: int, workers: int, latency_ms: float) -> dict[str, object]:
         url = f"sqlite:///{_database(Path(folder))}"
         targets = Path(folder) / "targets.txt"
         targets.write_text("".join(f"{iccid(number)}\n" for number in range(devices)), encoding="ascii")
+        words = ["activate", "--from", targets, "--package-type", PACKAGE_TYPE, "--workers", workers]
         program = subprocess.Popen(
-            [sys.executable, "-m", "pondctl", "activate", "--from", str(targets), "--package-type"]
-            + [str(PACKAGE_TYPE), "--workers", str(workers), "-o", "jsonl", "--rps", "10000"],
+            [sys.executable, "-m", "pondctl", *map(str, words), "-o", "jsonl", "--rps", "10000"],
             env=os.environ | environment | {"PONDCTL_DATABASE__URL": url},
             stdout=subprocess.PIPE,
             text=True,
@@ -75,7 +75,8 @@ def measure(devices: int, workers: int, latency_ms: float) -> dict[str, object]:
             if '"outcome"' in line:
                 last = time.monotonic()
                 first = first or last
-        code = program.wait()
+        _, status, usage = os.wait4(program.pid, 0)
+        code = program.returncode = os.waitstatus_to_exitcode(status)
     server.stdin.close()
     truth = json.loads(server.stdout.read())
     server.wait()
@@ -88,6 +89,7 @@ def measure(devices: int, workers: int, latency_ms: float) -> dict[str, object]:
         "seconds": round(seconds, 2),
         "seconds_with_start": round(last - began, 2),
         "share_of_limit": round(limit / seconds, 3),
+        "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 2),
         "peak_mib": max(sizes, default=0.0),
         "mib_after_a_quarter": middle[0],
         "mib_at_the_end": middle[-1],
@@ -125,7 +127,7 @@ def main() -> None:
     if given.serve:
         serve(given.devices, given.latency_ms)
     else:
-        print(json.dumps(measure(given.devices, given.workers, given.latency_ms), indent=2))
+        sys.stdout.write(json.dumps(measure(given.devices, given.workers, given.latency_ms), indent=2) + "\n")
 
 
 if __name__ == "__main__":

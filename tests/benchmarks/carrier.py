@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -64,6 +65,11 @@ class Carrier:
         at = [call["at"] for call in found["calls"]]
         seconds = [call["seconds"] or 0.0 for call in found["calls"]]
         return Calls(self.counts(), at, seconds, found["worst_second"])
+
+    def times_of(self, endpoint: str, iccids: Collection[str]) -> list[float]:
+        """When each call about one of these devices came."""
+        found = self._ask("GET", f"calls?endpoint={endpoint}&limit={_EVERY_CALL}")
+        return [call["at"] for call in found["calls"] if call["iccid"] in iccids]
 
     def counts(self) -> dict[str, int]:
         """How many calls each endpoint had."""

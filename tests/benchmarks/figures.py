@@ -33,9 +33,7 @@ def figure(of: str, what: str, values: Iterable[float], reach: str = "") -> Figu
     return Figure(of, what, tuple(values), reach)
 
 
-def ratios(
-    of: str, what: str, above: Sequence[float], below: Sequence[float], reach: str = ""
-) -> Figure:
+def ratios(of: str, what: str, above: Sequence[float], below: Sequence[float], reach: str = "") -> Figure:
     """Round by round, because the rounds share a machine that is not always the same."""
     return figure(of, what, (a / b for a, b in zip(above, below, strict=True)), reach)
 

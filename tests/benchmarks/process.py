@@ -84,9 +84,15 @@ class Started:
                 return
 
 
-def pondctl(*words: object) -> list[str]:
+def command(*words: object) -> list[str]:
     """The command line of pondctl."""
     return ["-m", "pondctl", *(str(word) for word in words)]
+
+
+def sync_bulk(bulk_change_id: int, strategy: str, *, workers: int = 8, rps: float = 1000) -> list[str]:
+    """The command line of the main job."""
+    words = ("--strategy", strategy, "--workers", workers, "--rps", rps, "--no-progress")
+    return command("sync-bulk", bulk_change_id, *words)
 
 
 def run(

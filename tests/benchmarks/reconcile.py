@@ -48,7 +48,9 @@ def fill(path: Path, devices: int, wrong: float) -> None:
     database.close()
     with sqlite3.connect(path) as connection:
         bulks = -(-devices // _ROWS_A_BULK_CHANGE)
-        header = "(Id, ServiceProviderId, ChangeRequestType, Status, CreatedBy, CreatedDate, IsActive, IsDeleted)"
+        header = (
+            "(Id, ServiceProviderId, ChangeRequestType, Status, CreatedBy, CreatedDate, IsActive, IsDeleted)"
+        )
         values = "(?, 2, 'StatusUpdate', 'PROCESSING', 'host', '2026-01-01 08:00:00', 1, 0)"
         connection.executemany(
             f"INSERT INTO BulkChange {header} VALUES {values}", ((n + 1,) for n in range(bulks))
@@ -57,7 +59,7 @@ def fill(path: Path, devices: int, wrong: float) -> None:
         rest = "'host', '2026-01-01 08:00:00', 1, 0"
         connection.executemany(
             f"INSERT INTO M2M_DeviceChange ({columns}, CreatedBy, CreatedDate, IsActive, IsDeleted) "
-            f"VALUES (?, ?, ?, '{{\"UpdateStatus\": \"active\"}}', ?, ?, 0, {rest})",
+            f'VALUES (?, ?, ?, \'{{"UpdateStatus": "active"}}\', ?, ?, 0, {rest})',
             _rows(devices, wrong),
         )
         connection.execute("UPDATE BulkChange SET ProcessedBy = 'host'")
@@ -75,39 +77,40 @@ def _rows(devices: int, wrong: float) -> Iterator[tuple[Any, ...]]:
 
 def measure(devices: int, *words: str, wrong: float = 0.0) -> dict[str, Any]:
     """One run of the program; what it took."""
-    server = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "tests.benchmarks.reconcile", str(devices), "--serve"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-    )
-    assert server.stdin is not None
-    assert server.stdout is not None
-    environment = json.loads(server.stdout.readline())
+    ) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        environment = json.loads(server.stdout.readline())
+        took = _run(environment, devices, words, wrong)
+        server.stdin.close()
+        return took | {"calls": json.loads(server.stdout.readline())}
+
+
+def _run(environment: dict[str, str], devices: int, words: tuple[str, ...], wrong: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bench.db"
         fill(path, devices, wrong)
-        settings = environment | {
-            "PONDCTL_DATABASE__URL": f"sqlite:///{path}",
-            "PONDCTL_THINGSPACE__REQUESTS_PER_SECOND": "1000",
-        }
-        for name in [name for name in settings if "__POND__" in name or "PONDCTL_POND" in name]:
-            del settings[name]
-        with (Path(folder) / "out.json").open("w") as out, (Path(folder) / "err.txt").open("w") as err:
+        settings = {name: value for name, value in environment.items() if "_POND__" not in name}
+        settings["PONDCTL_DATABASE__URL"] = f"sqlite:///{path}"
+        out, err = Path(folder) / "out.json", Path(folder) / "err.txt"
+        with out.open("w") as stdout, err.open("w") as stderr:
             began = time.monotonic()
             process = subprocess.Popen(
                 [sys.executable, "-m", "pondctl", "reconcile", "-o", "json", "--rps", "1000", *words],
                 env=os.environ | settings,
-                stdout=out,
-                stderr=err,
+                stdout=stdout,
+                stderr=stderr,
             )
             memory, cpu = _watch(process)
             seconds = time.monotonic() - began
-        text = (Path(folder) / "out.json").read_text()
-        result = json.loads(text) if text else {"error": (Path(folder) / "err.txt").read_text()}
-    server.stdin.close()
-    calls = json.loads(server.stdout.readline())
-    server.wait()
+        text = out.read_text()
+        result = json.loads(text) if text else {"error": err.read_text()}
+    shown = ("counts", "mended", "complete", "error")
     return {
         "devices": devices,
         "exit_code": process.returncode,
@@ -115,11 +118,7 @@ def measure(devices: int, *words: str, wrong: float = 0.0) -> dict[str, Any]:
         "devices_a_second": round(devices / seconds),
         "cpu_seconds": round(cpu, 1),
         "peak_mib": round(max(memory) / 2**20),
-        "calls": calls,
-        "counts": result.get("counts"),
-        "mended": result.get("mended"),
-        "complete": result.get("complete"),
-        "error": result.get("error"),
+        **{name: result.get(name) for name in shown},
     }
 
 

@@ -34,6 +34,14 @@ class Workload:
         """The only one, or the first."""
         return self.bulk_change_ids[0]
 
+    def iccids(self, bulk_change_id: int) -> set[str]:
+        """The devices of one bulk change."""
+        query = "SELECT ICCID FROM M2M_DeviceChange WHERE BulkChangeId = ?"
+        with sqlite3.connect(self.path) as connection:
+            found = {row[0] for row in connection.execute(query, (bulk_change_id,))}
+        connection.close()
+        return found
+
     def settled(self) -> int:
         """How many rows are settled so far; looks without disturbing who writes."""
         with sqlite3.connect(f"file:{self.path}?mode=ro", uri=True) as connection:

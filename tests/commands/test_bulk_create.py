@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,8 @@ import pytest
 import sqlalchemy as sa
 
 from tests.pond_life import PROVIDER, SETTLE, WANTED, sims, standing
+from tests.queue_world import QueueWorld, plain
+from tests.sqs_server import SqsServer
 from tests.world import ICCIDS, Result, World
 
 A, B, C = ICCIDS[:3]
@@ -380,3 +385,78 @@ def test_rows_are_written_in_batches(world: World, tmp_path: Path) -> None:
         sa.event.remove(sa.Engine, "before_cursor_execute", count)
 
     assert sizes == [1000, 1000, 500]
+
+
+@contextmanager
+def one_lost_commit(after: str) -> Iterator[list[str]]:
+    """The first commit after this statement is done, and its answer is lost."""
+    lost: list[str] = []
+    armed = False
+
+    def arm(_c: object, _cur: object, statement: str, *_rest: object) -> None:
+        nonlocal armed
+        armed = armed or after in statement
+
+    def lose(connection: sa.Connection) -> None:
+        if armed and not lost:
+            lost.append(after)
+            connection.connection.dbapi_connection.commit()  # type: ignore[union-attr]
+            trouble = sqlite3.OperationalError("disk I/O error")
+            trouble.sqlite_errorcode = sqlite3.SQLITE_IOERR
+            raise sa.exc.OperationalError("COMMIT", {}, trouble)
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", arm)
+    sa.event.listen(sa.Engine, "commit", lose)
+    try:
+        yield lost
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", arm)
+        sa.event.remove(sa.Engine, "commit", lose)
+
+
+@pytest.mark.parametrize("separate", [False, True], ids=["one database", "a database of its own"])
+@pytest.mark.parametrize("after", ['INSERT INTO "BulkChange"', "INSERT INTO pondctl_message"])
+def test_a_commit_whose_answer_is_lost_makes_no_second_bulk_change(
+    world: World, file: Path, tmp_path: Path, separate: bool, after: str
+) -> None:
+    if world.engine.dialect.name != "sqlite":
+        pytest.skip("made with an error of SQLite")
+    settings = {}
+    if separate:
+        settings["PONDCTL_DATABASE__STATE_URL"] = f"sqlite:///{tmp_path / 'state.db'}"
+        assert world.run("db", "upgrade", **settings).exit_code == 0
+
+    with one_lost_commit(after) as lost:
+        result = create(world, "sync", file, "--enqueue", **settings)
+
+    assert result.exit_code == 0, result.stderr
+    assert lost
+    assert [row["Id"] for row in world.everything()['"BulkChange"']] == [int(result.json["id"])]
+    assert len(world.rows(int(result.json["id"]))) == 3
+    shown = world.run("bulk", "show", result.json["id"], "-o", "json", **settings).json
+    assert (shown["next_check"], shown["devices"]) == (0, 3)
+
+
+def test_on_sqs_the_message_is_sent_at_once(world: World, sqs: SqsServer, file: Path) -> None:
+    queue = QueueWorld(world, sqs)
+
+    made = create(world, "sync", file, "--enqueue", **queue.settings).json
+
+    [message] = queue.messages
+    assert plain(message)["BulkChangeId"] == made["id"]
+    assert plain(message)["IsRetryNewActivateThingSpaceDevice"] == "True"
+
+
+def test_what_sqs_does_not_take_waits_in_the_outbox_and_the_id_is_told(
+    world: World, sqs: SqsServer, file: Path
+) -> None:
+    queue = QueueWorld(world, sqs)
+    sqs.fail("SendMessageBatch", "InternalError", status=500, times=100)
+
+    result = create(world, "sync", file, "--enqueue", **queue.settings)
+
+    assert result.exit_code == 7
+    bulk = int(result.json["id"])
+    assert len(world.rows(bulk)) == 3
+    assert "outbox" in result.stderr
+    assert [message["state"] for message in world.messages(bulk)] == ["waiting"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -117,6 +118,21 @@ def test_its_past_is_one_list_newest_first(world: World) -> None:
     assert "activate: add_package: done" in whats
     assert "check number 1 is waiting" in whats
     assert {event["bulk_change_id"] for event in events} >= {str(bulk), str(pond)}
+
+
+def test_the_time_to_activation_counts_from_the_asking(world: World) -> None:
+    asked = datetime.now(UTC) - timedelta(hours=1)
+    bulk = world.given({"ICCID": A, "CreatedDate": asked.strftime("%Y-%m-%d %H:%M:%S")})
+    later = world.given({"ICCID": A, "CreatedDate": "2199-01-01 00:00:00"})
+    world.thingspace.add(A, state="pending activation")
+    world.run("sync-bulk", bulk)
+    assert [row["seconds_to_active"] for row in show(world)["database"]["changes"]] == [None, None]
+    world.thingspace.add(A, state="active", msisdn=NUMBER)
+    world.run("sync-bulk", bulk)
+
+    changes = {row["bulk_change_id"]: row["seconds_to_active"] for row in show(world)["database"]["changes"]}
+
+    assert changes == {str(later): None, str(bulk): pytest.approx(3600, abs=60)}
 
 
 def test_dead_letters_of_its_bulk_changes_are_in_the_past(world: World) -> None:

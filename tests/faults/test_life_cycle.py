@@ -29,6 +29,7 @@ from tests.world import ICCIDS, Result, World
 
 pytestmark = pytest.mark.faults
 
+MANY = 1000 if FULL else 60
 CALLS = ("pond.list_packages", "pond.add_package", "pond.package_active", "pond.package_terminated")
 KINDS = [
     (FaultKind.STATUS, 503),
@@ -93,9 +94,10 @@ def test_no_fault_at_any_call_of_a_suspend_leaves_it_half_done(
     assert not [step for step in steps(world) if step["state"] in ("open", "unknown")]
 
 
+@pytest.mark.timeout(1800 if FULL else 120)
 @pytest.mark.parametrize("kind", [FaultKind.CUT_AFTER, FaultKind.LATE])
 def test_many_lost_and_late_answers_make_no_second_package(world: World, kind: FaultKind) -> None:
-    many = [f"8914800001{number:09d}1" for number in range(1000 if FULL else 60)]
+    many = [f"8914800001{number:09d}1" for number in range(MANY)]
     sims(world, *many)
     value = 0.5 if kind is FaultKind.LATE else None
     lost = world.sandbox.fault(Fault("pond.add_package", kind, value))

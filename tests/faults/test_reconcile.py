@@ -39,9 +39,7 @@ def many(world: World, count: int) -> list[str]:
 )
 def test_a_listing_that_contradicts_itself_proves_nothing_missing(world: World, kind: FaultKind) -> None:
     shown = many(world, 2500)
-    world.given(
-        {"ICCID": shown[0], **DONE}, {"ICCID": GONE, "MSISDN": NUMBER, **DONE}, Status="PROCESSED"
-    )
+    world.given({"ICCID": shown[0], **DONE}, {"ICCID": GONE, "MSISDN": NUMBER, **DONE}, Status="PROCESSED")
     world.sandbox.fault(Fault("thingspace.page", kind, after=int(kind is FaultKind.REPEAT_PAGE)))
 
     result = check(world, **SHORT)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pondctl.models import DeviceOutcome, Outcome
-from pondctl.services._brake import Brake
+from pondctl.services._brake import Brake, Care
 
 
 def decide(brake: Brake, **counts: int) -> None:
@@ -57,3 +57,29 @@ def test_skipped_and_deferred_ones_are_no_errors() -> None:
     decide(brake, skipped=10, deferred=10)
 
     assert brake.reason is None
+
+
+def test_writes_begin_few_at_a_time_and_become_more_with_each_answer() -> None:
+    care = Care(64)
+
+    assert care.room(0) == 3
+    for _ in range(100):
+        care.answered(lost=False)
+    assert care.room(0) == 64
+    assert care.room(60) == 4
+    assert care.room(64) == 0
+
+
+def test_lost_answers_make_them_few_again_but_never_none() -> None:
+    care = Care(64)
+    for _ in range(100):
+        care.answered(lost=False)
+    care.answered(lost=True)
+    assert care.room(0) == 32
+    for _ in range(100):
+        care.answered(lost=True)
+    assert care.room(0) == 3
+
+
+def test_one_worker_has_room_for_its_own_writes() -> None:
+    assert Care(2).room(0) == 2

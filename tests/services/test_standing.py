@@ -49,7 +49,7 @@ def check(seconds: float, *, in_hand: bool = False) -> ComingCheck:
         (standing(run=run(stale=True)), "run r1 (sync-bulk, ann on sql01), which has died", "BY HAND"),
         (standing(check=check(720)), "check number 3, due in 12 min", None),
         (standing(check=check(30, in_hand=True)), "check number 3, taken by a worker", None),
-        (standing(check=check(-60)), "check number 3, due since 60 s", None),
+        (standing(check=check(-60)), "check number 3, due since 1 min", None),
         (
             standing(check=check(-7200)),
             "check number 3, due since 2 h: no worker takes it",
@@ -63,7 +63,11 @@ def check(seconds: float, *, in_hand: bool = False) -> ComingCheck:
         (standing(unresolved=1), "the answer to writes on 1 device that was lost", "BY HAND"),
         (standing("PROCESSED", settled=3), None, None),
         (standing("PROCESSED", 3, 2), "a person: 2 devices failed", "pondctl retry-failed 42"),
-        (standing("PROCESSING", settled=3), None, None),
+        (
+            standing("PROCESSING", settled=3),
+            "its header: all devices are settled, and nobody has closed it",
+            "pondctl reconcile --bulk-change 42 --apply --max-changes 1",
+        ),
         (standing("ERROR", 3, 3, cancellation=CANCELLED), None, None),
         (
             standing("PROCESSED", 3, 3, cancellation=CANCELLED),
