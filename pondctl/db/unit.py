@@ -13,15 +13,15 @@ import sqlalchemy as sa
 from pondctl.db.bulk_changes import BulkChanges
 from pondctl.db.bulk_facts import BulkFacts
 from pondctl.db.change_log import ChangeLog
-from pondctl.db.claims import Claims
 from pondctl.db.chosen_rows import ChosenRows
+from pondctl.db.claims import Claims
 from pondctl.db.compared_rows import ComparedRows
 from pondctl.db.dead_letters import DeadLetters
 from pondctl.db.deliveries import Deliveries
 from pondctl.db.device_changes import DeviceChanges
+from pondctl.db.device_checks import DeviceChecks
 from pondctl.db.device_history import DeviceHistory
 from pondctl.db.device_rows import DeviceRows
-from pondctl.db.device_checks import DeviceChecks
 from pondctl.db.dialects import utcnow
 from pondctl.db.driver_errors import Trouble, diagnose
 from pondctl.db.engine import WRITING

@@ -104,9 +104,7 @@ class CsvRun:
             self._tell(line)
 
 
-def writer_for(
-    form: str, streams: tuple[IO[str], IO[str]], tell: Callable[[str], None], rest: str
-) -> Writer:
+def writer_for(form: str, streams: tuple[IO[str], IO[str]], tell: Callable[[str], None], rest: str) -> Writer:
     """The format of a run. The second stream is for a table, which prints nothing before the end."""
     stream, end_stream = streams
     match form:
