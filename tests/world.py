@@ -15,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from pondctl.cli import main
+from pondctl.db.database import Database
 from pondctl.sandbox import Sandbox
 
 ICCIDS = [f"8914800000{number:09d}" + "8" for number in range(1, 41)]
@@ -46,7 +47,8 @@ class World:
         self.sandbox = sandbox
         self.settings = dict(settings)
         self.thingspace = sandbox.thingspace
-        self.engine = sa.create_engine(url, poolclass=sa.NullPool)
+        # The program's own engine: it knows what the driver behind the address needs.
+        self.engine = Database.open(url).host_engine
 
     def run(self, *words: object, stdin: str = "", **settings: str) -> Result:
         """Run the program in this process, as `pondctl WORDS…` would run."""
@@ -170,7 +172,7 @@ class World:
 
 def empty(url: str) -> None:
     """Drop the host's tables and pondctl's own where a server keeps them from test to test."""
-    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    engine = Database.open(url).host_engine
     if engine.dialect.name == "mssql":
         with engine.begin() as connection:
             inspector = sa.inspect(connection)

@@ -1,4 +1,4 @@
-"""What `reconcile` reads and mends; each mend only while nothing has moved."""
+"""What `reconcile` reads and mends: rows, package rows, lost writes; each only while nothing has moved."""
 
 from __future__ import annotations
 
