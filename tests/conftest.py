@@ -11,6 +11,7 @@ import pytest
 from pondctl.db.database import Database
 from pondctl.db.schema import init_database
 from pondctl.sandbox import Sandbox, SandboxConfig
+from tests.db.sql_server_words import watched_statements
 from tests.sqs_server import AWS_ENVIRONMENT, SqsServer
 from tests.world import World, empty
 
@@ -29,6 +30,13 @@ def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CONFIG", "DATA", "STATE", "CACHE"):
         monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name.lower()))
     monkeypatch.delenv("COLUMNS", raising=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def sql_server_takes_it() -> Iterator[None]:
+    """Every statement that any test runs on SQLite is held against SQL Server's dialect too."""
+    with watched_statements():
+        yield
 
 
 @pytest.fixture(scope="session")

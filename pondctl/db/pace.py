@@ -151,7 +151,7 @@ class DatabasePace:
                 return _Slots(now, first)
             interval = self._interval / _factor(row, now)
             wanted = waiting
-            if self._is_alone(row.version) and of_late * _AHEAD_SECONDS >= _FEW:
+            if self._is_alone(row, now) and of_late * _AHEAD_SECONDS >= _FEW:
                 # Spread, because slots that come all at once are over before they can be used.
                 wanted = max(waiting, int(of_late * _AHEAD_SECONDS * _GROWTH))
                 interval = max(interval, _AHEAD_SECONDS / wanted)
@@ -161,12 +161,13 @@ class DatabasePace:
                 self._version = row.version + 1
                 return _Slots(now, slots[-1], slots[:-1])
 
-    def _is_alone(self, version: int) -> bool:
+    def _is_alone(self, row: Any, now: int) -> bool:
         """Whether nobody else took slots for a second: to others, what is taken ahead would be lost."""
-        now = time.monotonic()
-        if version != self._version:
-            self._alone_from = now + _ALONE_SECONDS
-        return now >= self._alone_from
+        here = time.monotonic()
+        if row.version != self._version:
+            unused = row.next_slot <= now - _ALONE_SECONDS * _MICRO
+            self._alone_from = here if unused else here + _ALONE_SECONDS
+        return here >= self._alone_from
 
     def _slow_down(self, unit: Unit, retry_after: float) -> None:
         while True:

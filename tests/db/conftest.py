@@ -16,20 +16,12 @@ from pondctl.db.records import NewBulkChange, NewDeviceChange
 from pondctl.db.schema import init_database
 from pondctl.db.unit import Unit
 from pondctl.models import DeviceChange
-from tests.db.sql_server_words import watched_statements
 from tests.world import empty
 
 SERVER_URL = os.environ.get("PONDCTL_TEST_DATABASE_URL", "")
 
 GivenBulkChange = Callable[..., int]
 RowsOf = Callable[[int], list[DeviceChange]]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def sql_server_takes_it() -> Iterator[None]:
-    """Every statement that these tests run on SQLite is held against SQL Server's dialect too."""
-    with watched_statements():
-        yield
 
 
 @pytest.fixture(scope="session")

@@ -252,3 +252,40 @@ def test_a_row_that_somebody_writes_to_while_it_looks_is_left_for_the_next_time(
     world.execute('UPDATE "M2M_DeviceChange" SET "LastModified" = \'2999-01-01 00:00:00\'')
     assert kinds(check(world)) == ["settled_not_active"], "a clock that is wrong hides nothing"
     assert world.rows(bulk)[0]["MSISDN"] == NUMBER
+
+
+def test_what_somebody_changes_before_it_is_mended_is_left_and_said(world: World) -> None:
+    bulk = world.given({"ICCID": A, **DONE}, {"ICCID": B, **DONE}, Status="PROCESSED")
+    for iccid in (A, B):
+        world.thingspace.add(iccid, msisdn=NUMBER)
+    for iccid in ICCIDS[5:9]:
+        sims(world, iccid)
+        given_plan(world, iccid, f"P{iccid}", 1001, "TERMINATED")
+    world.sandbox.fault(Fault("pond.list_packages", FaultKind.LATENCY, 0.5))
+    words = ("reconcile", "--apply", "--max-changes", "9", "-o", "json", "--workers", "1")
+    process = world.spawn(*words, **POND)
+    until(lambda: world.calls("pond.list_packages") >= 1)
+
+    world.execute('UPDATE "M2M_DeviceChange" SET "MSISDN" = \'1\' WHERE "ICCID" = :iccid', iccid=A)
+    stdout, stderr = process.communicate(timeout=60)
+
+    assert process.returncode == 5, stderr
+    document = json.loads(stdout)
+    mends = {item["iccid"]: item["mend"] for item in document["drift"]}
+    assert mends[A] == "left: it has moved since"
+    assert mends[B].startswith("done: ")
+    assert [row["MSISDN"] for row in world.rows(bulk)] == ["1", NUMBER]
+    assert document["mended"] == {"msisdn_missing": 1}
+
+
+def test_little_time_for_the_account_says_that_not_all_was_read(world: World) -> None:
+    shown = many(world, 4500)
+    world.given({"ICCID": shown[0], **DONE}, {"ICCID": GONE, "MSISDN": "1", **DONE}, Status="PROCESSED")
+    world.sandbox.fault(Fault("thingspace.page", FaultKind.LATENCY, 0.7))
+
+    result = check(world, "--max-runtime", "1s")
+
+    assert result.exit_code == 7
+    assert result.json["complete"] is False
+    assert kinds(result) == ["msisdn_missing"]
+    assert "--max-runtime" in result.stderr

@@ -1,0 +1,214 @@
+"""The transport to a carrier, over real sockets: what is kept, what is opened anew, what is refused."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import httpx
+import pytest
+
+from pondctl.clients._direct import DirectTransport
+from pondctl.clients._network import open_transport
+from tests.clients import servers
+
+TIMES = {"timeout": httpx.Timeout(2.0).as_dict()}
+
+
+class Server(ThreadingHTTPServer):
+    """Answers with who asked (the port of the connection) and what; `manners` says how."""
+
+    daemon_threads = True
+
+    def __init__(self, manners: Callable[[BaseHTTPRequestHandler, bytes], None]) -> None:
+        self.manners = manners
+        super().__init__(("127.0.0.1", 0), Handler)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Server
+
+    def do_POST(self) -> None:
+        asked = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.manners(self, asked)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def plain(handler: BaseHTTPRequestHandler, asked: bytes) -> None:
+    content = json.dumps([handler.client_address[1], asked.decode()]).encode()
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(len(content)))
+    handler.end_headers()
+    handler.wfile.write(content)
+
+
+def closing(handler: BaseHTTPRequestHandler, asked: bytes) -> None:
+    """Answer well, and close without having said so."""
+    plain(handler, asked)
+    handler.close_connection = True
+
+
+def packed(handler: BaseHTTPRequestHandler, asked: bytes) -> None:
+    content = gzip.compress(asked * 100)
+    handler.send_response(200)
+    handler.send_header("Content-Encoding", "gzip")
+    handler.send_header("Transfer-Encoding", "chunked")
+    handler.end_headers()
+    for place in range(0, len(content), 10):
+        part = content[place : place + 10]
+        handler.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
+    handler.wfile.write(b"0\r\n\r\n")
+
+
+@contextmanager
+def serving(manners: Callable[[BaseHTTPRequestHandler, bytes], None]) -> Iterator[Server]:
+    server = Server(manners)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@contextmanager
+def client(url: str, connections: int = 4) -> Iterator[httpx.Client]:
+    transport = open_transport(httpx.URL(url), connections)
+    assert isinstance(transport, DirectTransport)
+    with httpx.Client(base_url=url, transport=transport, timeout=2.0, trust_env=False) as built:
+        yield built
+
+
+def test_a_connection_is_used_again_and_again() -> None:
+    with serving(plain) as server, client(server.url) as carrier:
+        answers = [carrier.post("/x", content=f"question {number}").json() for number in range(20)]
+
+    assert len({port for port, _ in answers}) == 1
+    assert [asked for _, asked in answers] == [f"question {number}" for number in range(20)]
+
+
+def test_many_threads_have_a_connection_each_and_get_their_own_answers() -> None:
+    with serving(plain) as server, client(server.url, 8) as carrier:
+
+        def ask(number: int) -> bool:
+            return bool(carrier.post("/x", content=str(number)).json()[1] == str(number))
+
+        with ThreadPoolExecutor(8) as pool:
+            assert all(pool.map(ask, range(400)))
+
+
+def test_a_connection_that_the_carrier_closed_meanwhile_is_not_used() -> None:
+    with serving(closing) as server, client(server.url) as carrier:
+        ports = []
+        for _ in range(5):
+            ports.append(carrier.post("/x", content="?").json()[0])
+            # The other side's goodbye is on its way.
+            threading.Event().wait(0.05)
+
+    assert len(set(ports)) == 5
+
+
+def test_an_answer_that_comes_packed_and_in_pieces_is_read_whole() -> None:
+    with serving(packed) as server, client(server.url) as carrier:
+        answers = [carrier.post("/x", content="abc").text for _ in range(3)]
+
+    assert answers == ["abc" * 100] * 3
+
+
+def test_no_more_connections_are_kept_than_were_asked_for() -> None:
+    with serving(plain) as server:
+        transport = open_transport(httpx.URL(server.url), 2)
+        answers = [
+            transport.handle_request(httpx.Request("POST", f"{server.url}/x", content=b"?", extensions=TIMES))
+            for _ in range(5)
+        ]
+        ports = set()
+        for answer in answers:
+            ports.add(json.loads(answer.read())[0])
+            answer.close()
+        after = {
+            json.loads(one.read())[0]
+            for one in [
+                transport.handle_request(
+                    httpx.Request("POST", f"{server.url}/x", content=b"?", extensions=TIMES)
+                )
+                for _ in range(2)
+            ]
+        }
+        transport.close()
+
+    assert len(ports) == 5
+    assert after < ports
+
+
+def test_what_follows_an_answer_unasked_is_never_taken_for_the_next_answer() -> None:
+    def twice(connection: socket.socket, over: threading.Event) -> None:
+        while connection.recv(65536):
+            answer = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n"
+            connection.sendall(answer + b"1" + answer + b"2")
+
+    with servers.serving(twice) as port, client(f"http://127.0.0.1:{port}") as carrier:
+        answers = [carrier.post("/x", content="?").text for _ in range(5)]
+
+    assert answers == ["1"] * 5
+
+
+def test_a_refusal_that_comes_before_the_question_was_read_is_heard() -> None:
+    def impatient(connection: socket.socket, over: threading.Event) -> None:
+        connection.recv(10)
+        connection.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        connection.shutdown(socket.SHUT_WR)
+        over.wait(2)
+
+    with servers.serving(impatient) as port, client(f"http://127.0.0.1:{port}") as carrier:
+        assert carrier.post("/x", content=b"?" * 100_000).status_code == 413
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nContent-Le",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n12",
+        b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000,
+        b"what is this?\r\n\r\n",
+    ],
+    ids=["nothing", "half a head", "half a body", "half a piece", "two lengths", "endless head", "no HTTP"],
+)
+def test_an_answer_that_is_not_whole_is_no_answer(answer: bytes) -> None:
+    def one(connection: socket.socket, over: threading.Event) -> None:
+        connection.recv(65536)
+        connection.sendall(answer)
+
+    with (
+        servers.serving(one) as port,
+        client(f"http://127.0.0.1:{port}") as carrier,
+        pytest.raises(httpx.TransportError),
+    ):
+        carrier.post("/x", content="?")
+
+
+def test_a_header_with_a_line_break_is_never_sent() -> None:
+    with (
+        serving(plain) as server,
+        client(server.url) as carrier,
+        pytest.raises(httpx.LocalProtocolError),
+    ):
+        carrier.post("/x", content="?", headers={"X-Made-Up": "a\r\nX-Other: b"})
