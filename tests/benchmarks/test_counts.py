@@ -47,7 +47,7 @@ def test_a_scan_makes_a_call_for_each_page_two_for_tokens_and_one_for_each_devic
 
 
 def test_ten_times_the_devices_take_no_more_memory(tmp_path: Path) -> None:
-    few, many = (20_000, 200_000) if LONG else (6000, 60_000)
+    few, many = (20_000, 200_000) if LONG else (4000, 40_000)
 
     with Carrier(few) as carrier:
         small = scan(carrier, tmp_path, few)
