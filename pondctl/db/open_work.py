@@ -11,7 +11,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from pondctl.db.batches import chunks
-from pondctl.db.dialects import utc_in
+from pondctl.db.dialects import text, utc_in
 from pondctl.db.host_tables import HostTable, HostTables
 from pondctl.db.work_rows import is_unsettled, is_work
 from pondctl.models import BulkChange, BulkStatus
@@ -69,7 +69,7 @@ class OpenWork:
         header, log = self._header, self._log
         started = header["Status"].in_(_STARTED)
         made_here = sa.and_(header["Status"] == str(BulkStatus.NEW), header["CreatedBy"].startswith(_BY))
-        touched_here = sa.func.coalesce(header["ProcessedBy"], "") == _BY
+        touched_here = sa.func.coalesce(header["ProcessedBy"], text("")) == _BY
         others = sa.and_(
             log["BulkChangeId"] == header["Id"],
             log["ProcessedBy"] != _BY,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pondctl.clients.pond import PondClient
 from pondctl.clients.pond_models import Package, PackageStatus, SimServices
 from pondctl.db.step_records import StepKind, StepState
-from pondctl.errors import Category, DeviceError, PondctlError
+from pondctl.errors import Category, DeviceError, PondctlError, UnavailableError
 from pondctl.services._instructions import Read, Write
 
 CallAnswer = list[Package] | SimServices | Package | None
@@ -54,7 +54,7 @@ def state_of(answer: CallAnswer | DeviceError | Broken) -> StepState:
     match answer:
         case DeviceError(answer_lost=True):
             return StepState.UNKNOWN
-        case DeviceError(temporary=True):
+        case DeviceError(temporary=True) | Broken(error=UnavailableError()):
             return StepState.NOT_SENT
         case DeviceError() | Broken(error=PondctlError()):
             return StepState.REFUSED

@@ -73,7 +73,8 @@ class Journal:
         """
         if unit.claims.renew(self.run_id):
             return
-        if unit.runs.get(self.run_id).state != RUNNING:  # not only asked to stop
+        unit.runs.heartbeat(self.run_id)
+        if unit.runs.get(self.run_id).state != RUNNING:
             self._stop.request("lost")
             raise RunLostError(f"run {self.run_id} lost its lease: another run has taken over")
         self._stop.request("cancelled")
