@@ -20,7 +20,7 @@ from pondctl.models import EMBEDDED_QUEUE, Stop
 
 if TYPE_CHECKING:
     from pondctl.clients.queue import ReceivedMessage
-    from pondctl.services._handling import Handling
+    from pondctl.services.queueing.handling import Handling
 
 # With so much time left no device is begun any more; the rest of the work is queued.
 _MARGIN_SECONDS: Final = 60.0

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pondctl.db.database import Database
     from pondctl.db.tokens import DatabaseTokenStore
     from pondctl.output.console import Output
-    from pondctl.services._run import Actor
+    from pondctl.services.running.run import Actor
     from pondctl.services.sync_bulk import SyncBulk
 
 
@@ -232,15 +232,15 @@ class AppContext:
 
     def actor(self, reason: str | None = None) -> Actor:
         """Who runs this, for the record."""
-        from pondctl.services._run import Actor
+        from pondctl.services.running.run import Actor
 
         return Actor(self.settings.profile, reason)
 
     @cached_property
     def sync_bulk(self) -> SyncBulk:
         """The main job, ready to run."""
-        from pondctl.services._next_check import CheckPolicy
         from pondctl.services.sync_bulk import Owners, SyncBulk
+        from pondctl.services.syncing.next_check import CheckPolicy
 
         settings = self.settings
         queue = settings.queue

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from pondctl.clients.queue import Queue
     from pondctl.clients.sqs import SqsQueue
     from pondctl.context import AppContext
-    from pondctl.services._dead_pull import Puller
-    from pondctl.services._dispatch import Rules
-    from pondctl.services._forgotten import Forgotten
-    from pondctl.services._handling import Handling
-    from pondctl.services._life_cycle import LifeCycle
-    from pondctl.services._outbox import Outbox
+    from pondctl.services.dead_letters.pull import Puller
     from pondctl.services.ingest import Ingest
+    from pondctl.services.lifecycle.life_cycle import LifeCycle
+    from pondctl.services.queueing.dispatch import Rules
+    from pondctl.services.queueing.forgotten import Forgotten
+    from pondctl.services.queueing.handling import Handling
+    from pondctl.services.queueing.outbox import Outbox
 
 # Polls, deletes and renewals of one worker go on at the same time.
 _CONNECTIONS = 32
@@ -36,7 +36,7 @@ class QueueContext:
         """SQS, or the embedded queue."""
         if self._app.queue_name != EMBEDDED_QUEUE:
             return self._sqs(self._app.queue_name)
-        from pondctl.services._embedded_queue import EmbeddedQueue
+        from pondctl.services.queueing.embedded_queue import EmbeddedQueue
 
         return EmbeddedQueue(self._app.database, self._app.stop)
 
@@ -57,7 +57,7 @@ class QueueContext:
         """The way to SQS; the embedded queue is its own outbox."""
         if self._app.queue_name == EMBEDDED_QUEUE:
             return None
-        from pondctl.services._outbox import Outbox
+        from pondctl.services.queueing.outbox import Outbox
 
         return Outbox(self._app.database, self.queue, self._app.queue_name)
 
@@ -66,7 +66,7 @@ class QueueContext:
         """Brings that queue's messages into the inbox; None where there is no such queue."""
         if self.dead_letters is None:
             return None
-        from pondctl.services._dead_pull import Puller
+        from pondctl.services.dead_letters.pull import Puller
 
         return Puller(self._app.database, self.dead_letters, self._app.queue_name)
 
@@ -75,7 +75,7 @@ class QueueContext:
         if url == self._app.queue_name and self.outbox is not None:
             return self.outbox
         if url not in self._outboxes:
-            from pondctl.services._outbox import Outbox
+            from pondctl.services.queueing.outbox import Outbox
 
             self._outboxes[url] = Outbox(self._app.database, self._sqs(url), url)
         return self._outboxes[url]
@@ -83,7 +83,7 @@ class QueueContext:
     @cached_property
     def rules(self) -> Rules:
         """Whose messages are taken."""
-        from pondctl.services._dispatch import Rules
+        from pondctl.services.queueing.dispatch import Rules
 
         settings = self._app.settings
         return Rules(
@@ -97,7 +97,7 @@ class QueueContext:
     @cached_property
     def forgotten(self) -> Forgotten:
         """Finds bulk changes that nobody would look at again."""
-        from pondctl.services._forgotten import Forgotten
+        from pondctl.services.queueing.forgotten import Forgotten
 
         quiet = self._app.settings.queue.pending_check_seconds
         return Forgotten(self._app.database, self.rules, self._app.queue_name, quiet)
@@ -113,9 +113,9 @@ class QueueContext:
 
     def handling(self, life_cycle: Callable[[str | None], LifeCycle]) -> Handling:
         """What is done with a message. Settings that are missing for it raise now, not at the first one."""
-        from pondctl.services._dispatch import Way
-        from pondctl.services._handling import Handling
-        from pondctl.services._message_runs import hinting, living, syncing
+        from pondctl.services.queueing.dispatch import Way
+        from pondctl.services.queueing.handling import Handling
+        from pondctl.services.queueing.message_runs import hinting, living, syncing
 
         app = self._app
         if app.settings.queue.accept_writes:

@@ -13,9 +13,9 @@ from pondctl.context import AppContext
 from pondctl.errors import ConfirmationMissingError, DeclinedError, ExitCode, PondctlError, UsageError
 
 if TYPE_CHECKING:
-    from pondctl.services._dead_result import DeskResult
-    from pondctl.services._dead_selection import Scope, Wanted
     from pondctl.services.dead_letter import Desk
+    from pondctl.services.dead_letters.result import DeskResult
+    from pondctl.services.dead_letters.selection import Scope, Wanted
 
 # More than so many are counted and confirmed first.
 _MANY = 10
@@ -63,8 +63,8 @@ def wanted_of(
 ) -> Wanted:
     """The filter that the options mean; raises `UsageError`."""
     from pondctl.models import Carrier
-    from pondctl.services._dead_selection import Wanted
     from pondctl.services._duration import read_duration
+    from pondctl.services.dead_letters.selection import Wanted
 
     return Wanted(
         state=None if state == "any" else state,
@@ -101,7 +101,7 @@ def desk_of(app: AppContext, reason: str | None) -> Desk:
 
 def scope_for(app: AppContext, ids: Sequence[int] | None, wanted: Wanted, *, verb: str) -> Scope:
     """The letters that are meant: by id or by filter, never all of them by oversight."""
-    from pondctl.services._dead_selection import scope_of
+    from pondctl.services.dead_letters.selection import scope_of
 
     if bool(ids) == wanted.narrows:
         raise UsageError(
@@ -153,7 +153,7 @@ def tell_waiting(app: AppContext) -> None:
     """Say what still lies in the dead-letter queue, where it may yet be lost."""
     if app.queueing.dead_letters is None:
         return
-    from pondctl.services._dead_pull import describe_waiting
+    from pondctl.services.dead_letters.pull import describe_waiting
 
     if waiting := describe_waiting(app.queueing.dead_letters):
         app.output.warn(waiting)
@@ -168,7 +168,7 @@ def why_nothing_to_pull(app: AppContext) -> str:
 
 def raise_if_stopped(app: AppContext) -> None:
     """Let the exit code tell that a signal came."""
-    from pondctl.services._run import raise_if_stopped as ended
+    from pondctl.services.running.run import raise_if_stopped as ended
 
     ended(app.stop, "pondctl dead-letter review")
 

@@ -13,8 +13,8 @@ from pondctl.errors import UsageError
 
 if TYPE_CHECKING:
     from pondctl.output.review_desk import Acted, ReviewDesk, Row
-    from pondctl.services._dead_result import DeskResult
-    from pondctl.services._dead_selection import Wanted
+    from pondctl.services.dead_letters.result import DeskResult
+    from pondctl.services.dead_letters.selection import Wanted
 
 
 def require_screen() -> None:
@@ -29,10 +29,10 @@ def require_screen() -> None:
 def review_desk(app: AppContext, wanted: Wanted) -> ReviewDesk:
     """The services as the view calls them, each for one letter at a time."""
     from pondctl.output.review_desk import ReviewDesk
-    from pondctl.services._dead_edit import read_edit
-    from pondctl.services._dead_list import COUNTED, count_letters, page_lines
-    from pondctl.services._dead_selection import Scope
-    from pondctl.services._dead_show import for_people, show_letter
+    from pondctl.services.dead_letters.edit import read_edit
+    from pondctl.services.dead_letters.list import COUNTED, count_letters, page_lines
+    from pondctl.services.dead_letters.selection import Scope
+    from pondctl.services.dead_letters.show import for_people, show_letter
 
     plain_desk = desk_of(app, None)
     retention_days = app.settings.limits.retention_days

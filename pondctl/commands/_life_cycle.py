@@ -12,10 +12,10 @@ from pondctl.context import AppContext
 from pondctl.errors import ConfirmationMissingError, DeclinedError, UsageError
 
 if TYPE_CHECKING:
-    from pondctl.services._life_cycle import LifeCycle
-    from pondctl.services._life_request import LifeRequest
-    from pondctl.services._scope import Scope
-    from pondctl.services._targets import Target
+    from pondctl.services.lifecycle.life_cycle import LifeCycle
+    from pondctl.services.lifecycle.request import LifeRequest
+    from pondctl.services.lifecycle.scope import Scope
+    from pondctl.services.targets.targets import Target
 
 # For more devices the number is typed instead of a yes, and a protected profile is named.
 _MANY = 10
@@ -62,9 +62,9 @@ def begin(
 
 def life_cycle(app: AppContext, reason: str | None) -> LifeCycle:
     """The service, wired; raises where the role or the settings forbid it."""
-    from pondctl.services._life_cycle import LifeCycle
-    from pondctl.services._life_request import LifeLimits
-    from pondctl.services._next_check import CheckPolicy
+    from pondctl.services.lifecycle.life_cycle import LifeCycle
+    from pondctl.services.lifecycle.request import LifeLimits
+    from pondctl.services.syncing.next_check import CheckPolicy
 
     settings = app.settings
     settings.require_role("viewer" if app.dry_run else "operator")
@@ -143,7 +143,7 @@ def _targets(
     skip_invalid: bool,
 ) -> Sequence[Target]:
     """The devices that are named; none where a bulk change is meant. Says what is odd about them."""
-    from pondctl.services._targets import read_targets
+    from pondctl.services.targets.targets import read_targets
 
     if bulk_change_id is not None:
         if iccids or from_file is not None:

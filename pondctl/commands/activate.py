@@ -50,7 +50,7 @@ def activate(
 ) -> None:
     """Give devices exactly one ACTIVE package of a type at POND, and end their other ACTIVE ones."""
     from pondctl.models import Operation
-    from pondctl.services._life_request import LifeRequest
+    from pondctl.services.lifecycle.request import LifeRequest
 
     app: AppContext = ctx.obj
     app.use(

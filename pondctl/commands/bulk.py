@@ -14,7 +14,7 @@ from pondctl.commands._options import All, BulkChangeId, DryRun, Limit, OutputFo
 from pondctl.context import AppContext
 
 if TYPE_CHECKING:
-    from pondctl.services._targets import Targets
+    from pondctl.services.targets.targets import Targets
 
 app = typer.Typer(no_args_is_help=True, help="Look at bulk changes; make one, cancel one.")
 
@@ -147,7 +147,7 @@ def cancel(
 
 def _read_file(context: AppContext, from_file: str | None, *, skip_invalid: bool) -> Targets:
     from pondctl.errors import UsageError
-    from pondctl.services._targets import read_targets
+    from pondctl.services.targets.targets import read_targets
 
     if from_file is None:
         raise UsageError("no devices are given", hint="add --from FILE, or --from - for standard input")

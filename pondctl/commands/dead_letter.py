@@ -46,7 +46,7 @@ def list_(
 ) -> None:
     """Show dead letters, oldest first, without what they carry; looking costs no receive."""
     from pondctl.output.tables import Column
-    from pondctl.services._dead_list import list_letters
+    from pondctl.services.dead_letters.list import list_letters
 
     context: AppContext = ctx.obj
     context.use(output=output)
@@ -66,7 +66,7 @@ def list_(
 @app.command("show")
 def show(ctx: typer.Context, letter_id: LetterId, output: OutputFormat = None) -> None:
     """Show one dead letter: attributes, body, every attempt, its devices, and what to do next."""
-    from pondctl.services._dead_show import for_people, show_letter
+    from pondctl.services.dead_letters.show import for_people, show_letter
 
     context: AppContext = ctx.obj
     context.use(output=output)
@@ -102,7 +102,7 @@ def requeue(
     output: OutputFormat = None,
 ) -> None:
     """Queue dead letters again, by id or by filter, under new keys; the old ones stay on record."""
-    from pondctl.services._dead_edit import read_edit
+    from pondctl.services.dead_letters.edit import read_edit
 
     context: AppContext = ctx.obj
     context.use(output=output, dry_run=dry_run)

@@ -14,7 +14,7 @@ from pondctl.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from pondctl.sandbox import Sandbox
-    from pondctl.services._next_check import Cause
+    from pondctl.services.syncing.next_check import Cause
 
 
 def demo(

@@ -30,9 +30,9 @@ def show(
     output: OutputFormat = None,
 ) -> None:
     """Show one device: the database, ThingSpace now, POND now, and all that happened to it."""
-    from pondctl.services._carriers_now import Carriers
-    from pondctl.services._device_cache import DeviceCache
     from pondctl.services.device_show import DeviceShow
+    from pondctl.services.device_views.cache import DeviceCache
+    from pondctl.services.device_views.carriers_now import Carriers
 
     context: AppContext = ctx.obj
     # A look: calls are paced by this process alone, so that a login that may only read can make them too.
@@ -73,7 +73,7 @@ def _change(
     change: Callable[[Database, Sequence[str], str | None], Sequence[Mapping[str, object]]],
 ) -> None:
     from pondctl.output.tables import Column
-    from pondctl.services._targets import read_targets
+    from pondctl.services.targets.targets import read_targets
 
     context.use(output=output)
     context.settings.require_role("operator")

@@ -27,8 +27,8 @@ def ingest(
     no_progress: NoProgress = False,
 ) -> None:
     """Take ThingSpace notifications as hints: look up the devices they name that are waited for."""
-    from pondctl.services._hints import read_hints
     from pondctl.services.ingest import IngestRequest
+    from pondctl.services.queueing.hints import read_hints
 
     app: AppContext = ctx.obj
     app.use(

@@ -12,7 +12,7 @@ from pondctl.context import AppContext
 from pondctl.errors import ConfirmationMissingError, UsageError
 
 if TYPE_CHECKING:
-    from pondctl.services._drift_report import ReconcileRequest
+    from pondctl.services.drift.report import ReconcileRequest
     from pondctl.services.reconcile import Reconcile
 
 
@@ -55,8 +55,8 @@ def reconcile(
     no_progress: NoProgress = False,
 ) -> None:
     """Hold the database against ThingSpace and POND; report what differs, mend what is safe to mend."""
-    from pondctl.services._drift_report import ReconcileRequest
     from pondctl.services._duration import read_duration
+    from pondctl.services.drift.report import ReconcileRequest
 
     app: AppContext = ctx.obj
     app.use(
@@ -114,8 +114,8 @@ def _is_confirmed(app: AppContext, confirm: str | None) -> bool:
 
 def _service(app: AppContext, request: ReconcileRequest) -> Reconcile:
     from pondctl.config import database_place
-    from pondctl.services._drift_carrier import CarrierLimits
-    from pondctl.services._look import Sides
+    from pondctl.services.drift.carrier import CarrierLimits
+    from pondctl.services.drift.look import Sides
     from pondctl.services.reconcile import Reconcile
 
     settings = app.settings

@@ -22,8 +22,8 @@ from pondctl.context import AppContext
 from pondctl.errors import Category, ConfirmationMissingError, DeclinedError, UsageError
 
 if TYPE_CHECKING:
-    from pondctl.services._failed_scope import FailedFilter, FailedScope
-    from pondctl.services._retry_ways import RetryRequest
+    from pondctl.services.failures.scope import FailedFilter, FailedScope
+    from pondctl.services.failures.ways import RetryRequest
     from pondctl.services.retry_failed import RetryFailed
 
 _CATEGORIES = ", ".join(str(category) for category in Category)
@@ -74,7 +74,7 @@ def retry_failed(
     no_progress: NoProgress = False,
 ) -> None:
     """Take device changes that ended failed or unknown up again: now, or by a queued check."""
-    from pondctl.services._retry_ways import RetryRequest
+    from pondctl.services.failures.ways import RetryRequest
 
     app: AppContext = ctx.obj
     app.use(
@@ -109,11 +109,11 @@ def _wanted(
     limit: int | None,
     reason: str | None,
 ) -> FailedFilter:
-    from pondctl.services._failed_scope import FailedFilter
-    from pondctl.services._failures import chosen_failures
     from pondctl.services._since import read_since
-    from pondctl.services._target_store import PackedIccids
-    from pondctl.services._targets import read_targets
+    from pondctl.services.failures.reasons import chosen_failures
+    from pondctl.services.failures.scope import FailedFilter
+    from pondctl.services.targets.store import PackedIccids
+    from pondctl.services.targets.targets import read_targets
 
     failures = chosen_failures(category, reason)
     devices = None
@@ -135,7 +135,7 @@ def _wanted(
 
 def _find(app: AppContext, wanted: FailedFilter) -> FailedScope:
     """The exact scope, and the reasons, said before anything is touched."""
-    from pondctl.services._failed_rows import FailedRows
+    from pondctl.services.failures.rows import FailedRows
 
     app.settings.require_role("viewer" if app.dry_run else "operator")
     has_pond = bool(app.settings.pond.base_url)
@@ -171,7 +171,7 @@ def _confirm(
 
 
 def _service(app: AppContext, request: RetryRequest) -> RetryFailed:
-    from pondctl.services._retry_ways import Ways
+    from pondctl.services.failures.ways import Ways
     from pondctl.services.retry_failed import RetryFailed
 
     return RetryFailed(

@@ -41,7 +41,7 @@ def suspend(
 ) -> None:
     """Switch data, voice and SMS of devices off at POND; their packages stay."""
     from pondctl.models import Operation
-    from pondctl.services._life_request import LifeRequest
+    from pondctl.services.lifecycle.request import LifeRequest
 
     app: AppContext = ctx.obj
     app.use(

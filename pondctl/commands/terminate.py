@@ -50,7 +50,7 @@ def terminate(
 ) -> None:
     """End every package of devices at POND, for good. Needs --reason; a locked device is left alone."""
     from pondctl.models import Operation
-    from pondctl.services._life_request import LifeRequest
+    from pondctl.services.lifecycle.request import LifeRequest
 
     app: AppContext = ctx.obj
     app.use(

@@ -39,8 +39,8 @@ def worker(
 ) -> None:
     """Consume the queue: check bulk changes when they are due, retry what was deferred."""
     from pondctl.services._duration import read_duration
-    from pondctl.services._health import HealthFile
-    from pondctl.services._tally import Tally, WorkerOptions
+    from pondctl.services.queueing.health import HealthFile
+    from pondctl.services.queueing.tally import Tally, WorkerOptions
     from pondctl.services.worker import Worker
 
     app: AppContext = ctx.obj

@@ -13,7 +13,7 @@ from pondctl.output.safe import exact
 
 if TYPE_CHECKING:
     from pondctl.output.progress import Bar
-    from pondctl.services._drift_report import ReconcileResult
+    from pondctl.services.drift.report import ReconcileResult
 
 
 class DriftWriter(Protocol):

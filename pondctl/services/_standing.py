@@ -11,8 +11,8 @@ from pondctl.db.records import RunRecord
 from pondctl.db.row_counts import RowCount
 from pondctl.errors import Category
 from pondctl.models import BulkChangeSummary, BulkStatus, Carrier, Operation, Outcome
-from pondctl.services._life_rows import operation_of, read_wish
 from pondctl.services._origin import Origin
+from pondctl.services.lifecycle.rows import operation_of, read_wish
 
 _ENDS: Final = (BulkStatus.PROCESSED, BulkStatus.ERROR)
 # A check that is due and that nobody takes for so long needs a worker.

@@ -9,11 +9,11 @@ from pondctl.clients.pond_models import Package, PackageStatus
 from pondctl.db.step_records import StepKind
 from pondctl.errors import DeviceError
 from pondctl.models import DeviceOutcome, Outcome
-from pondctl.services._endings import Allowance, guarded, in_trouble, objected, unchanged_by, worst
-from pondctl.services._instructions import Claimed, Ended, Plan, Steps, Write
-from pondctl.services._packages import ActivationPlan, Objection, named, plan_activation, with_status
-from pondctl.services._read_back import Unproven, known_packages
-from pondctl.services._writes import add_package, bring_about
+from pondctl.services.lifecycle.endings import Allowance, guarded, in_trouble, objected, unchanged_by, worst
+from pondctl.services.lifecycle.instructions import Claimed, Ended, Plan, Steps, Write
+from pondctl.services.lifecycle.packages import ActivationPlan, Objection, named, plan_activation, with_status
+from pondctl.services.lifecycle.read_back import Unproven, known_packages
+from pondctl.services.lifecycle.writes import add_package, bring_about
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from typing import TypedDict
 from pondctl.db.database import Database
 from pondctl.db.unit import Unit
 from pondctl.models import BulkChange, BulkChangeSummary, Carrier
-from pondctl.services._dispatch import Rules
 from pondctl.services._origin import origin_of
 from pondctl.services._since import read_since
 from pondctl.services._standing import (
@@ -23,6 +22,7 @@ from pondctl.services._standing import (
     span,
     waits_for,
 )
+from pondctl.services.queueing.dispatch import Rules
 
 _SHARES = (0.5, 0.95)
 

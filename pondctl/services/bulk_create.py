@@ -20,13 +20,13 @@ from pondctl.errors import (
     WrongCarrierError,
 )
 from pondctl.models import BulkStatus, Carrier, Operation, Stop
-from pondctl.services._dispatch import Rules
-from pondctl.services._next_check import NextCheck
 from pondctl.services._origin import Origin, record_origin
-from pondctl.services._outbox import Outbox
-from pondctl.services._queueing import queue_check
-from pondctl.services._run import Actor, new_run_id, raise_if_stopped, record_run, user_name
-from pondctl.services._targets import Target
+from pondctl.services.queueing.dispatch import Rules
+from pondctl.services.queueing.enqueue import queue_check
+from pondctl.services.queueing.outbox import Outbox
+from pondctl.services.running.run import Actor, new_run_id, raise_if_stopped, record_run, user_name
+from pondctl.services.syncing.next_check import NextCheck
+from pondctl.services.targets.targets import Target
 
 _TYPE: Final = "StatusUpdate"
 # The host's word for the target, and its id of the device status that goes with it (0: it decides).

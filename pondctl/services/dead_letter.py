@@ -24,13 +24,13 @@ from pondctl.errors import (
     UsageError,
 )
 from pondctl.models import EMBEDDED_QUEUE, Stop
-from pondctl.services._dead_edit import Edit, successor
-from pondctl.services._dead_requeue import Requeue, settled_already, target_of
-from pondctl.services._dead_result import Became, DeskResult, Settled
-from pondctl.services._dead_selection import Scope
-from pondctl.services._dispatch import Rules
-from pondctl.services._outbox import Outbox
-from pondctl.services._run import Actor, raise_if_stopped, user_name
+from pondctl.services.dead_letters.edit import Edit, successor
+from pondctl.services.dead_letters.requeue import Requeue, settled_already, target_of
+from pondctl.services.dead_letters.result import Became, DeskResult, Settled
+from pondctl.services.dead_letters.selection import Scope
+from pondctl.services.queueing.dispatch import Rules
+from pondctl.services.queueing.outbox import Outbox
+from pondctl.services.running.run import Actor, raise_if_stopped, user_name
 
 # What one cut can hit; also what SQS takes at once.
 _BATCH: Final = 10

@@ -18,7 +18,7 @@ from pondctl.db.records import NewBulkChange, NewDeviceChange, QueueMessage
 from pondctl.db.schema import init_database
 from pondctl.db.unit import Unit
 from pondctl.models import Stop
-from pondctl.services._next_check import Cause, cause_of
+from pondctl.services.syncing.next_check import Cause, cause_of
 
 _BATCH = 1000
 _NO_ICCIDS = ("", "12345", "89148-not-a-number", "8.91480E+19", "8914800000000000000000001")

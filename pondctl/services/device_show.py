@@ -10,12 +10,12 @@ from pondctl.db.database import Database
 from pondctl.db.unit import Unit
 from pondctl.errors import NotFoundError, UsageError
 from pondctl.models import Carrier, Stop, normalize_iccid
-from pondctl.services._carriers_now import Carriers, Side
-from pondctl.services._device_cache import DeviceCache
-from pondctl.services._device_facts import database_facts, differences
-from pondctl.services._device_timeline import Past, timeline
-from pondctl.services._dispatch import Rules
-from pondctl.services._run import raise_if_stopped
+from pondctl.services.device_views.cache import DeviceCache
+from pondctl.services.device_views.carriers_now import Carriers, Side
+from pondctl.services.device_views.facts import database_facts, differences
+from pondctl.services.device_views.timeline import Past, timeline
+from pondctl.services.queueing.dispatch import Rules
+from pondctl.services.running.run import raise_if_stopped
 from pondctl.telemetry.identifiers import pseudonym
 
 _PUNCTUATION = re.compile(r"[ \t.()/-]")

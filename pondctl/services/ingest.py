@@ -17,15 +17,15 @@ from pondctl.db.database import Database
 from pondctl.db.unit import Unit
 from pondctl.errors import BusyError, Category
 from pondctl.models import Carrier, DeviceOutcome, Outcome, RunResult, Stop, Strategy, normalize_iccid
-from pondctl.services._dispatch import Rules
-from pondctl.services._hints import Hints, hints_of
-from pondctl.services._outbox import Outbox
-from pondctl.services._parts import Frame, Parts, all_parts
-from pondctl.services._report import Report
 from pondctl.services._row_ids import RowIds
-from pondctl.services._run import Actor, Run, new_run_id
-from pondctl.services._target_store import PackedIccids
+from pondctl.services.queueing.dispatch import Rules
+from pondctl.services.queueing.hints import Hints, hints_of
+from pondctl.services.queueing.outbox import Outbox
+from pondctl.services.running.parts import Frame, Parts, all_parts
+from pondctl.services.running.report import Report
+from pondctl.services.running.run import Actor, Run, new_run_id
 from pondctl.services.sync_bulk import SyncBulk, SyncRequest
+from pondctl.services.targets.store import PackedIccids
 
 _COMMAND: Final = "ingest"
 _PAGE: Final = 1000

@@ -13,16 +13,16 @@ from pondctl.errors import (
     UsageError,
 )
 from pondctl.models import Carrier, Stop
-from pondctl.services._comparison import Comparison, comparing
-from pondctl.services._dispatch import Rules
-from pondctl.services._drift import CARRIER_KINDS, Kind, Mender
-from pondctl.services._drift_report import COMMAND, DriftReport, ReconcileRequest, ReconcileResult
-from pondctl.services._drift_told import menders, tell
-from pondctl.services._look import Look, Sides
-from pondctl.services._mend_all import MANY, MendAll
-from pondctl.services._outbox import Outbox
-from pondctl.services._plan_file import PlanFile, PlanHead, refuse_existing, write_plan
-from pondctl.services._run import Actor, Run, claimed_run, new_run_id, raise_if_stopped
+from pondctl.services.drift.comparison import Comparison, comparing
+from pondctl.services.drift.kinds import CARRIER_KINDS, Kind, Mender
+from pondctl.services.drift.look import Look, Sides
+from pondctl.services.drift.mend_all import MANY, MendAll
+from pondctl.services.drift.plan_file import PlanFile, PlanHead, refuse_existing, write_plan
+from pondctl.services.drift.report import COMMAND, DriftReport, ReconcileRequest, ReconcileResult
+from pondctl.services.drift.told import menders, tell
+from pondctl.services.queueing.dispatch import Rules
+from pondctl.services.queueing.outbox import Outbox
+from pondctl.services.running.run import Actor, Run, claimed_run, new_run_id, raise_if_stopped
 
 
 @dataclass(frozen=True, slots=True)

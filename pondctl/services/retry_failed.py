@@ -10,17 +10,17 @@ from typing import Final
 from pondctl.db.database import Database
 from pondctl.db.unit import Unit
 from pondctl.models import Carrier, DeviceChange, DeviceOutcome, Outcome, Retry, RunResult, Stop
-from pondctl.services._failed_scope import FailedScope, Share
-from pondctl.services._failures import as_category, failure_of
-from pondctl.services._next_check import NextCheck
-from pondctl.services._outbox import Outbox
-from pondctl.services._parts import Frame, Parts, all_parts
-from pondctl.services._queueing import queue_check
-from pondctl.services._report import Report
-from pondctl.services._retry_ways import RetryRequest, Ways
 from pondctl.services._row_ids import RowIds
-from pondctl.services._run import Actor, Run, new_run_id
-from pondctl.services._take_again import COMMAND, TakeAgain
+from pondctl.services.failures.reasons import as_category, failure_of
+from pondctl.services.failures.scope import FailedScope, Share
+from pondctl.services.failures.take_again import COMMAND, TakeAgain
+from pondctl.services.failures.ways import RetryRequest, Ways
+from pondctl.services.queueing.enqueue import queue_check
+from pondctl.services.queueing.outbox import Outbox
+from pondctl.services.running.parts import Frame, Parts, all_parts
+from pondctl.services.running.report import Report
+from pondctl.services.running.run import Actor, Run, new_run_id
+from pondctl.services.syncing.next_check import NextCheck
 
 # More devices than this are confirmed.
 CONFIRMED_ABOVE: Final = 10

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pondctl.services._instructions import Claimed, Ended, Steps
-from pondctl.services._services import Switching, switch
+from pondctl.services.lifecycle.instructions import Claimed, Ended, Steps
+from pondctl.services.lifecycle.switches import Switching, switch
 
 
 def suspend(iccid: str, device: Claimed, settle_seconds: float) -> Steps[Ended]:

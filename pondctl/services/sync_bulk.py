@@ -10,16 +10,16 @@ from pondctl.clients.thingspace import ThingSpaceClient
 from pondctl.db.database import Database
 from pondctl.errors import PondctlError, WrongCarrierError
 from pondctl.models import BulkChange, RunResult, Stop, Strategy
-from pondctl.services._next_check import Cause, CheckPolicy, is_last_try, pending_is_over
-from pondctl.services._open_rows import OpenRows
-from pondctl.services._outbox import Outbox, sent_afterwards
-from pondctl.services._report import Report
 from pondctl.services._row_ids import RowIds
-from pondctl.services._rows import RowWriter
-from pondctl.services._run import Actor, Run, claimed_run, new_run_id, raise_if_stopped
-from pondctl.services._scan import plan, scanned
-from pondctl.services._sync_end import SyncEnd
-from pondctl.services._sync_rows import RowSync
+from pondctl.services.queueing.outbox import Outbox, sent_afterwards
+from pondctl.services.running.report import Report
+from pondctl.services.running.run import Actor, Run, claimed_run, new_run_id, raise_if_stopped
+from pondctl.services.syncing.end import SyncEnd
+from pondctl.services.syncing.next_check import Cause, CheckPolicy, is_last_try, pending_is_over
+from pondctl.services.syncing.open_rows import OpenRows
+from pondctl.services.syncing.rows import RowWriter
+from pondctl.services.syncing.scan import plan, scanned
+from pondctl.services.syncing.walk import RowSync
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,13 @@ import structlog
 from pondctl.clients.queue import Queue
 from pondctl.errors import InterruptedRunError, PondctlError, TerminatedRunError, UnavailableError
 from pondctl.models import Stop
-from pondctl.services._embedded_queue import EmbeddedQueue
-from pondctl.services._hand import Hand
-from pondctl.services._handling import Handling
-from pondctl.services._post import Looked, Post
-from pondctl.services._tally import Tally, WorkerOptions
-from pondctl.services._tasks import Handled, Task
-from pondctl.services._turns import Turns
+from pondctl.services.queueing.embedded_queue import EmbeddedQueue
+from pondctl.services.queueing.hand import Hand
+from pondctl.services.queueing.handling import Handling
+from pondctl.services.queueing.post import Looked, Post
+from pondctl.services.queueing.tally import Tally, WorkerOptions
+from pondctl.services.queueing.tasks import Handled, Task
+from pondctl.services.queueing.turns import Turns
 
 # So many batches in a row without a run: what is in the queue is worked off as fast as it comes.
 _QUICK_AFTER: Final = 3

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from pondctl.clients.message import parse
 from pondctl.models import Outcome
 from pondctl.sandbox import Fault, FaultKind
-from pondctl.services._next_check import Cause, CheckPolicy, decide_next, is_last_try, pending_is_over
+from pondctl.services.syncing.next_check import Cause, CheckPolicy, decide_next, is_last_try, pending_is_over
 from tests.world import ICCIDS, World
 
 A, B = ICCIDS[:2]

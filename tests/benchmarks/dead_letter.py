@@ -29,8 +29,8 @@ from pondctl.context import AppContext
 from pondctl.db.database import Database
 from pondctl.db.schema import init_database
 from pondctl.output.review_app import ReviewApp
-from pondctl.services._dead_list import list_letters
-from pondctl.services._dead_selection import Wanted
+from pondctl.services.dead_letters.list import list_letters
+from pondctl.services.dead_letters.selection import Wanted
 
 ROUNDS = 7
 SHOWN = "id, state, category, bulk_change_id, retry_number, created_at, requeue_count, reason"

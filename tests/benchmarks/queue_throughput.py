@@ -26,7 +26,7 @@ from pondctl.commands._life_cycle import life_cycle
 from pondctl.context import AppContext
 from pondctl.db.database import Database
 from pondctl.db.schema import init_database
-from pondctl.services._tally import WorkerOptions
+from pondctl.services.queueing.tally import WorkerOptions
 from pondctl.services.worker import Worker
 from tests.sqs_server import AWS_ENVIRONMENT
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pondctl.clients.pond_models import Package, PackageStatus, SimServices
 from pondctl.db.step_records import StepKey, StepKind, StepState, UnresolvedWrite
 from pondctl.errors import Category, DeviceError
-from pondctl.services._instructions import (
+from pondctl.services.lifecycle.instructions import (
     Answer,
     Ended,
     Instruction,

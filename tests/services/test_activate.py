@@ -6,9 +6,9 @@ import pytest
 
 from pondctl.db.step_records import StepKey, StepKind, StepState
 from pondctl.errors import DeviceError
-from pondctl.services._endings import Allowance
-from pondctl.services._instructions import Claimed, Read, Write
 from pondctl.services.activate import Activation, activate
+from pondctl.services.lifecycle.endings import Allowance
+from pondctl.services.lifecycle.instructions import Claimed, Read, Write
 from tests.services.steps_driver import (
     BUSY,
     ICCID,

@@ -10,7 +10,7 @@ import pytest
 
 from pondctl.errors import AuthenticationError, Category, DeviceError
 from pondctl.models import Stop
-from pondctl.services._ask import ask_all
+from pondctl.services.syncing.ask import ask_all
 
 
 def values(answers: Iterator[object]) -> list[object]:

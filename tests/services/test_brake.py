@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pondctl.models import DeviceOutcome, Outcome
-from pondctl.services._brake import Brake, Care
+from pondctl.services.lifecycle.brake import Brake, Care
 
 
 def decide(brake: Brake, **counts: int) -> None:

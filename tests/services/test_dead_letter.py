@@ -14,9 +14,9 @@ from pondctl.clients.message import parse
 from pondctl.db.records import DeadLetter
 from pondctl.errors import ExitCode, MessageError, QueueUnavailableError, UsageError
 from pondctl.models import EMBEDDED_QUEUE
-from pondctl.services._dead_edit import Edit, read_edit, successor, trouble_of
-from pondctl.services._dead_pull import source_url
-from pondctl.services._dead_result import Became, DeskResult, Settled
+from pondctl.services.dead_letters.edit import Edit, read_edit, successor, trouble_of
+from pondctl.services.dead_letters.pull import source_url
+from pondctl.services.dead_letters.result import Became, DeskResult, Settled
 
 WHEN = datetime(2026, 11, 20, 8, 0)
 ATTRIBUTES = {"BulkChangeId": "42", "RetryNumber": "3"}

@@ -8,8 +8,8 @@ import pytest
 
 from pondctl.db.observations import Observation
 from pondctl.db.step_records import DeviceLock, StepKey, StoredStep
-from pondctl.services._device_timeline import Past, timeline
-from pondctl.services._pond_seen import pond_state
+from pondctl.services.device_views.timeline import Past, timeline
+from pondctl.services.drift.pond_seen import pond_state
 
 NOW = datetime(2026, 11, 23, 8, 0)
 

@@ -10,7 +10,7 @@ from pondctl.clients.message import parse
 from pondctl.db.deliveries import KnownMessage
 from pondctl.db.open_work import KnownBulkChange
 from pondctl.models import BulkChange, Carrier
-from pondctl.services._dispatch import Known, Rules, Way, route
+from pondctl.services.queueing.dispatch import Known, Rules, Way, route
 
 NOW = datetime(2026, 11, 23, 12)
 THINGSPACE, POND, OTHER = 2, 4, 9

@@ -14,7 +14,7 @@ from pondctl.clients.queue import OutgoingMessage, Queue
 from pondctl.db.database import Database
 from pondctl.db.records import DeadLetterFilter
 from pondctl.models import EMBEDDED_QUEUE, Stop
-from pondctl.services._embedded_queue import EmbeddedQueue
+from pondctl.services.queueing.embedded_queue import EmbeddedQueue
 from tests.world import World
 
 

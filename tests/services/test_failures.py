@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pondctl.errors import Category, UsageError
-from pondctl.services._failures import ALL, DEFAULT, OTHER, as_category, chosen_failures, failure_of
+from pondctl.services.failures.reasons import ALL, DEFAULT, OTHER, as_category, chosen_failures, failure_of
 
 
 @pytest.mark.parametrize(

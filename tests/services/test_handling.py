@@ -24,10 +24,10 @@ from pondctl.errors import (
     UsageError,
 )
 from pondctl.models import RunResult, Stop
-from pondctl.services._dispatch import Rules, Way
-from pondctl.services._handling import Handling
-from pondctl.services._run_log import RunLog
-from pondctl.services._tasks import Handled, Task
+from pondctl.services.queueing.dispatch import Rules, Way
+from pondctl.services.queueing.handling import Handling
+from pondctl.services.queueing.tasks import Handled, Task
+from pondctl.services.running.run_log import RunLog
 from tests.world import ICCIDS, World
 
 QUEUE = "https://sqs.example/1/q"

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pondctl.errors import UsageError
-from pondctl.services._hints import Hints, read_hints
+from pondctl.services.queueing.hints import Hints, read_hints
 
 A, B = "89148000001234567898", "89148000001234567899"
 SECRET = "hunter2secret"

@@ -6,7 +6,7 @@ import pytest
 
 from pondctl.errors import Category, DeviceError
 from pondctl.models import Device, DeviceChange, DeviceOutcome, DeviceState, Outcome, normalize_state
-from pondctl.services._judge import (
+from pondctl.services.syncing.judge import (
     BadRequestError,
     Effect,
     judge_answer,

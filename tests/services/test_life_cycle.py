@@ -18,11 +18,11 @@ from pondctl.db.database import Database
 from pondctl.db.schema import init_database
 from pondctl.errors import InterruptedRunError, PondctlError, UnavailableError
 from pondctl.models import DeviceOutcome, Operation, Outcome, RunResult, Stop
-from pondctl.services._life_cycle import LifeCycle
-from pondctl.services._life_request import LifeLimits, LifeRequest
-from pondctl.services._next_check import CheckPolicy
-from pondctl.services._run import Actor
-from pondctl.services._targets import Target
+from pondctl.services.lifecycle.life_cycle import LifeCycle
+from pondctl.services.lifecycle.request import LifeLimits, LifeRequest
+from pondctl.services.running.run import Actor
+from pondctl.services.syncing.next_check import CheckPolicy
+from pondctl.services.targets.targets import Target
 from tests.services.steps_driver import LOST, REFUSED
 
 TYPE = 1001

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pondctl.models import DeviceChange, Operation
-from pondctl.services._life_request import LifeRequest, Work
-from pondctl.services._life_rows import NO_PACKAGE_TYPE, Wish, judge_row, read_wish
+from pondctl.services.lifecycle.request import LifeRequest, Work
+from pondctl.services.lifecycle.rows import NO_PACKAGE_TYPE, Wish, judge_row, read_wish
 
 ICCID = "89148000000000000018"
 

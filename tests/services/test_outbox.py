@@ -13,7 +13,7 @@ from pondctl.clients.sqs import SqsQueue
 from pondctl.db.database import Database
 from pondctl.db.records import DeadLetterFilter, NewMessage
 from pondctl.errors import PermissionDeniedError, QueueUnavailableError
-from pondctl.services._outbox import Outbox
+from pondctl.services.queueing.outbox import Outbox
 from tests.sqs_queue import Stored
 from tests.sqs_server import SqsServer
 from tests.world import World

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pondctl.clients.pond_models import Package, PackageStatus
 from pondctl.errors import Category
-from pondctl.services._packages import (
+from pondctl.services.lifecycle.packages import (
     ActivationPlan,
     Objection,
     find_added,

@@ -16,13 +16,13 @@ from pondctl.db.scratch_rows import NewestRow, Pair
 from pondctl.db.scratch_sims import Sim
 from pondctl.errors import UsageError
 from pondctl.models import Carrier
-from pondctl.services._drift import Drift, Kind, Mender
-from pondctl.services._drift_bulk import HeaderFacts, judge_bulk_change
-from pondctl.services._drift_device import absent, judge_pair
-from pondctl.services._drift_local import judge_row_alone
-from pondctl.services._drift_packages import judge_sim, judge_unknown_sim
-from pondctl.services._drift_report import ReconcileResult
-from pondctl.services._plan_file import PlanFile, PlanHead, refuse_existing, write_plan
+from pondctl.services.drift.bulk import HeaderFacts, judge_bulk_change
+from pondctl.services.drift.device import absent, judge_pair
+from pondctl.services.drift.kinds import Drift, Kind, Mender
+from pondctl.services.drift.local import judge_row_alone
+from pondctl.services.drift.packages import judge_sim, judge_unknown_sim
+from pondctl.services.drift.plan_file import PlanFile, PlanHead, refuse_existing, write_plan
+from pondctl.services.drift.report import ReconcileResult
 
 ICCID, NUMBER = "89148000000000000018", "12015550123"
 NOW = datetime(2026, 11, 23, 12)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pondctl.services._row_ids import RowIds
-from pondctl.services._target_store import PackedIccids
+from pondctl.services.targets.store import PackedIccids
 
 ids = st.lists(st.integers(1, 2**63 - 1), max_size=50)
 

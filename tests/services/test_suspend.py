@@ -6,7 +6,7 @@ import pytest
 
 from pondctl.clients.pond_models import SimServices
 from pondctl.db.step_records import StepKey, StepKind, StepState
-from pondctl.services._instructions import Claimed, Read, Write
+from pondctl.services.lifecycle.instructions import Claimed, Read, Write
 from pondctl.services.resume import resume
 from pondctl.services.suspend import suspend
 from tests.services.steps_driver import BUSY, ICCID, LOST, REFUSED, drive, services, unresolved

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pondctl.errors import ExitCode, UsageError
 from pondctl.models import normalize_iccid
-from pondctl.services._targets import SkippedLine, Target, Targets, read_targets
+from pondctl.services.targets.targets import SkippedLine, Target, Targets, read_targets
 
 ONE = "8910300000000000005"
 TWO = "8910300000000000013"

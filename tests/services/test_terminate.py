@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pondctl.db.step_records import StepKey, StepKind, StepState
-from pondctl.services._instructions import Claimed
+from pondctl.services.lifecycle.instructions import Claimed
 from pondctl.services.terminate import Termination, terminate
 from tests.services.steps_driver import (
     BUSY,

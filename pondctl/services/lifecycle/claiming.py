@@ -1,0 +1,134 @@
+"""Claims devices for a run: one run at a time works on one, and a dead run's claim is taken over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from pondctl.db.records import RunRecord
+from pondctl.db.runs import RUNNING
+from pondctl.db.step_records import NewClaim, StepKey, Subject
+from pondctl.db.unit import Unit
+from pondctl.errors import Category
+from pondctl.models import DeviceOutcome, Operation, Outcome
+from pondctl.services.lifecycle.instructions import Claimed
+from pondctl.services.lifecycle.request import Work
+from pondctl.services.running.run import is_alive, this_host
+
+
+@dataclass(frozen=True, slots=True)
+class Providers:
+    """Whose row a device's packages get outside a bulk change, and who may be touched."""
+
+    given: int | None = None
+    fallback: int = 0
+    allowed: frozenset[int] = frozenset()
+
+    def refuses(self, service_provider_id: int) -> bool:
+        """Whether `access.service_provider_ids` keeps the hands off."""
+        return bool(self.allowed and service_provider_id and service_provider_id not in self.allowed)
+
+
+@dataclass(slots=True)
+class Begun:
+    """Which devices are claimed, and why the others are not."""
+
+    claimed: list[tuple[Work, NewClaim, Claimed]] = field(default_factory=list)
+    refused: list[tuple[Work, NewClaim, DeviceOutcome]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Claiming:
+    """How the devices of one run are claimed."""
+
+    run_id: str
+    operation: Operation
+    distributor_id: int
+    bulk_change_id: int | None
+    providers: Providers
+
+    def claim(self, unit: Unit, works: Sequence[Work], keys: Sequence[StepKey]) -> Begun:
+        """Claim what is free. What a dead run holds is free; its unresolved writes come with the device."""
+        claims = [*self._new_claims(unit, works, keys)]
+        pairs = [*zip(works, claims, strict=True)]
+        wanted = [claim for work, claim in pairs if not work.refusal and not self._is_foreign(claim)]
+        held = unit.claims.claim(wanted)
+        missing = [claim for claim in wanted if claim.key not in held]
+        if missing and self._free(unit, [claim.claim for claim in missing]):
+            held |= unit.claims.claim(missing)
+        reasons = self._reasons(unit, [claim for claim in claims if claim.key not in held])
+        known = inherited(unit, self.run_id, [c.subject.iccid for c in claims if c.key in held])
+        begun = Begun()
+        for work, claim in pairs:
+            if claim.key in held:
+                begun.claimed.append((work, claim, known[work.iccid]))
+            else:
+                category, reason = work.refusal or (Category.GUARDED, reasons[claim.key])
+                outcome = DeviceOutcome(work.iccid, Outcome.SKIPPED, category, detail=reason)
+                begun.refused.append((work, claim, outcome))
+        return begun
+
+    def _new_claims(self, unit: Unit, works: Sequence[Work], keys: Sequence[StepKey]) -> Iterator[NewClaim]:
+        given = self.providers.given
+        newest = {} if given is not None else unit.rate_plans.newest_provider(work.iccid for work in works)
+        for work, key in zip(works, keys, strict=True):
+            provider = given if given is not None else newest.get(work.iccid, self.providers.fallback)
+            row = work.device_change_ids[0] if work.device_change_ids else None
+            subject = Subject(str(self.operation), work.iccid, provider, self.bulk_change_id, row)
+            name = f"pond:{self.distributor_id}:{work.iccid}"
+            yield NewClaim(key, name, subject, refuse_locked=self.operation is Operation.TERMINATE)
+
+    def _is_foreign(self, claim: NewClaim) -> bool:
+        return self.providers.refuses(claim.subject.service_provider_id)
+
+    def _free(self, unit: Unit, names: Sequence[str]) -> bool:
+        """Take over the claims of runs that are dead; whether there were any."""
+        holders = {key.run_id for key in unit.claims.holders(names).values()} - {self.run_id}
+        if not holders:
+            return False
+        dead = [run for run in map(unit.runs.get, sorted(holders)) if is_over(run)]
+        return sum(unit.claims.take_over(run) for run in dead) > 0
+
+    def _reasons(self, unit: Unit, claims: Sequence[NewClaim]) -> dict[StepKey, str]:
+        if not claims:
+            return {}
+        holders = unit.claims.holders(claim.claim for claim in claims)
+        locks = unit.locks.find(claim.subject.iccid for claim in claims)
+        reasons: dict[StepKey, str] = {}
+        for claim in claims:
+            lock, holder = locks.get(claim.subject.iccid), holders.get(claim.claim)
+            if self._is_foreign(claim):
+                provider = claim.subject.service_provider_id
+                reasons[claim.key] = f"service provider {provider} is not in access.service_provider_ids"
+            elif holder is not None:
+                run_id = holder.run_id
+                reasons[claim.key] = f"run {run_id} is at work on it: `pondctl runs show {run_id}`"
+            else:
+                reasons[claim.key] = f"locked by {lock.locked_by}: {lock.reason}" if lock else "not free"
+        return reasons
+
+
+def inherited(unit: Unit, run_id: str, iccids: Sequence[str]) -> dict[str, Claimed]:
+    """What the journal says of devices that this run has claimed."""
+    unit.steps.mark_cut(run_id, iccids)
+    return known_of(unit, iccids)
+
+
+def known_of(unit: Unit, iccids: Sequence[str]) -> dict[str, Claimed]:
+    """What the journal says of devices; only read."""
+    locks = unit.locks.find(iccids)
+    unresolved = unit.steps.unresolved(iccids)
+    return {
+        iccid: Claimed(
+            tuple(write for write in unresolved if write.iccid == iccid),
+            locks[iccid].reason if iccid in locks else None,
+        )
+        for iccid in iccids
+    }
+
+
+def is_over(run: RunRecord) -> bool:
+    """It has ended, its lease is over in database time, or it was a process of this host that is gone."""
+    if run.state != RUNNING or run.stale:
+        return True
+    return run.host_key == this_host() and not is_alive(run.pid, run.process_started)
