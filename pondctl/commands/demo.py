@@ -66,15 +66,14 @@ def _run(app: AppContext, bulk_change_id: int, cause: Cause | None) -> None:
 
 def _run_queued_check(app: AppContext, bulk_change_id: int) -> None:
     """Do what `pondctl worker` would do: take the check off the queue when it is due, and run it."""
-    from pondctl.services.demo import finish_check, wait_for_check
+    from pondctl.services.demo import wait_for_check
 
     app.output.note("waiting for the queued check")
-    check = wait_for_check(app.database, app.queue_name, app.stop)
+    check = wait_for_check(app.database, app.stop)
     if check is None:
         return
     app.output.note(f"the check is due: sync-bulk of bulk change {bulk_change_id} again")
-    _run(app, bulk_change_id, check.cause)
-    finish_check(app.database, check)
+    _run(app, bulk_change_id, check)
 
 
 def _say_what_next(app: AppContext, config_file: Path, sandbox_options: str, bulk_change_id: int) -> None:

@@ -42,12 +42,20 @@ def plan(strategy: Strategy, wanted: int, account_size: int | None) -> Plan:
             return Plan(0, "one lookup a device: the account's size is not known")
         return Plan(
             wanted - 1,
-            f"the account's size is not known: it is read as long as that is cheaper than {wanted} lookups",
+            f"the account's size is not known: it is read as long as that is cheaper than {_lookups(wanted)}",
         )
     pages = max(1, ceil(account_size / _PAGE))
     if pages < wanted:
-        return Plan(2 * pages, f"{pages} pages of the account instead of {wanted} lookups")
-    return Plan(0, f"{wanted} lookups instead of {pages} pages of the account")
+        return Plan(2 * pages, f"{_pages(pages)} instead of {_lookups(wanted)}")
+    return Plan(0, f"{_lookups(wanted)} instead of {_pages(pages)}")
+
+
+def _pages(count: int) -> str:
+    return f"{count:,} {'page' if count == 1 else 'pages'} of the account"
+
+
+def _lookups(count: int) -> str:
+    return f"{count:,} {'lookup' if count == 1 else 'lookups'}"
 
 
 @dataclass(slots=True)
