@@ -172,7 +172,7 @@ def test_libraries_never_log_at_debug() -> None:
     stream = io.StringIO()
     configure(level=logging.DEBUG, stream=stream)
     logging.getLogger("httpcore.http11").debug("send_request_headers.started")
-    logging.getLogger("httpx").info("HTTP Request: POST https://h/devices/%s", ICCID)
+    logging.getLogger("a_library").info("HTTP Request: POST https://h/devices/%s", ICCID)
 
     assert [event["event"] for event in _log(stream)] == [
         f"HTTP Request: POST https://h/devices/{pseudonym(ICCID)}"
