@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import ceil
@@ -17,11 +16,11 @@ from pondctl.sandbox.fleet import Fleet
 from tests.benchmarks.carrier import Carrier
 from tests.benchmarks.process import Started, Took, run, sync_bulk
 from tests.benchmarks.workload import seeded
+from tests.long_form import LONG
 from tests.world import World
 
 pytestmark = pytest.mark.scale
 
-LONG = bool(os.environ.get("PONDCTL_TEST_LONG"))
 LARGEST_MIB = 200
 
 
