@@ -135,7 +135,7 @@ def open_transport(
     can turn the check off.
     """
     context = httpx.create_ssl_context()
-    backend, proxy = _DeadlineBackend(find), _proxy(base_url)
+    backend, proxy = _DeadlineBackend(find), proxy_of(base_url)
     if proxy is None:
         return DirectTransport(backend, context, connections)
     pool = httpcore.HTTPProxy(
@@ -152,7 +152,7 @@ def open_transport(
     return _ProxyTransport(pool, context)
 
 
-def _proxy(base_url: httpx.URL) -> httpx.Proxy | None:
+def proxy_of(base_url: httpx.URL) -> httpx.Proxy | None:
     address = getproxies().get(base_url.scheme)
     if not address or base_url.host in _LOOPBACK or proxy_bypass(base_url.host):
         return None
