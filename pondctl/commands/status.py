@@ -22,5 +22,5 @@ def status(ctx: typer.Context, output: OutputFormat = None) -> None:
     )
     # What SQS did not tell is shown as unknown; that it is not known is worth an exit code.
     code = ExitCode.OK if gauges.queue is not None else ExitCode.UNAVAILABLE
-    app.output.record(record, exit_code=code)
+    app.output.record(record, exit_code=code, parts=True)
     raise typer.Exit(code)

@@ -63,7 +63,7 @@ METRICS: Final[Mapping[str, Metric]] = {
     "pondctl_open_bulk_changes": Metric("Bulk changes that have not ended."),
     "pondctl_open_unknown": Metric("Carrier writes whose answer was lost and not read back yet."),
     "pondctl_stale_runs": Metric("Runs that died without ending."),
-    "pondctl_lockout_count": Metric("ThingSpace logins refused in a row; at 2 pondctl stops trying."),
+    "pondctl_login_strikes": Metric("ThingSpace logins refused in a row; at 2 pondctl stops trying."),
     "pondctl_alert_open": Metric("Open alerts by kind."),
 }
 

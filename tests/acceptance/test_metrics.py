@@ -88,7 +88,7 @@ def test_a_refused_login_is_measured(world: World, measured: Path) -> None:
 
     assert result.exit_code == 4
     assert value(measured, "pondctl_refused_logins_total") == 1
-    assert value(measured, "pondctl_lockout_count") == 1
+    assert value(measured, "pondctl_login_strikes") == 1
 
 
 def test_a_worker_measures_its_queue(world: World, measured: Path) -> None:

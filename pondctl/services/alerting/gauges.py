@@ -66,7 +66,7 @@ def note_gauges(gauges: Gauges, alerts: list[OpenAlert], refused_logins: int | N
         "pondctl_dead_letters_oldest_seconds": gauges.dead_letters_oldest_seconds or 0,
         "pondctl_dead_letters_unsaved": gauges.dead_letters_unsaved,
         "pondctl_stale_runs": len(gauges.stale_runs),
-        "pondctl_lockout_count": refused_logins,
+        "pondctl_login_strikes": refused_logins,
     }
     for name, value in facts.items():
         if value is not None:
