@@ -178,6 +178,7 @@ def _tell(error: BaseException, words: list[str], app: AppContext) -> int:
         return _SAID_ENOUGH[type(error)]
     match error:
         case PondctlError():
+            app.trouble = error
             return app.output.error(error)
         case typer.TyperException():
             return _tell_usage(error, words, app)

@@ -42,6 +42,7 @@ class AppContext:
         self.dry_run = False
         self.stops_in_order = False
         self.command = ""
+        self.trouble: PondctlError | None = None
         self._format: str = "table"
         self._progress = True
         self._overrides: dict[str, object] = {}
@@ -302,7 +303,7 @@ class AppContext:
     def tell_end(self, code: int) -> None:
         """Let alerts, metrics and notifications know how a command that works has ended."""
         if not self.dry_run and {"settings", "database"} <= self.__dict__.keys():
-            self.telemetry.end(self.command, code)
+            self.telemetry.end(self.command, code, self.trouble)
 
     def when_closed(self, close: Callable[[], None]) -> None:
         """Call this at the end, before what was opened earlier is closed."""

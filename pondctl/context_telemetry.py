@@ -15,18 +15,20 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from pondctl.errors import ExitCode, PondctlError
+from pondctl.errors import DatabaseUnavailableError, ExitCode, PondctlError
 from pondctl.models import EMBEDDED_QUEUE
 from pondctl.telemetry import metrics
 
 if TYPE_CHECKING:
     from pondctl.clients.queue import QueueDepth
+    from pondctl.clients.tokens import TokenStore
     from pondctl.context import AppContext
     from pondctl.services.alerting.facts import DeadQueue
     from pondctl.services.alerting.gauges import Gauges
     from pondctl.services.alerting.watch import AlertWatch, OpenAlert
 
 _WELL: Final = (ExitCode.OK, ExitCode.WAITING)
+_NOT_BEGUN: Final = (ExitCode.USAGE, ExitCode.BUSY, ExitCode.DECLINED)
 _WRITE_SECONDS: Final = 15.0
 _LOOK_SECONDS: Final = 60.0
 # How long the end of a command waits for notifications under way; what did not go out, the next one sends.
@@ -44,21 +46,23 @@ class TelemetryContext:
         self._warned: set[str] = set()
         self._sending: threading.Thread | None = None
 
-    def end(self, command: str, code: int) -> None:
-        """The command has ended with this code, and has told so. Never raises, and ends soon."""
-        with self._harmless("alerts"):
-            if self._is_worker:
-                from pondctl.services.alerting.workers import sign_off
+    def end(self, command: str, code: int, trouble: PondctlError | None) -> None:
+        """The command has ended with this code, and has told so. Never raises, and ends soon.
 
-                self._app.database.write(sign_off)
-            self._watch(ask_sqs=False)
+        Where nothing was begun nothing is to be seen, and a database that is away is not waited for again.
+        """
+        away = isinstance(trouble, DatabaseUnavailableError)
+        if code not in _NOT_BEGUN and not away:
+            with self._harmless("alerts"):
+                self._sign_off()
+                self._watch(ask_sqs=False)
+            self._notify()
         now = time.time()
         metrics.count("pondctl_exits_total", command=command, code=int(code))
         metrics.note("pondctl_last_end_timestamp_seconds", now, command=command)
         metrics.note("pondctl_last_duration_seconds", time.monotonic() - self._began, command=command)
         if code in _WELL:
             metrics.note("pondctl_last_success_timestamp_seconds", now, command=command)
-        self._notify()
         if self._sending is not None:
             self._sending.join(_NOTICE_SECONDS)
         self._write()
@@ -89,15 +93,24 @@ class TelemetryContext:
         self._write()
 
     @cached_property
+    def tokens(self) -> TokenStore | None:
+        """Where refused logins are counted; None where ThingSpace is not configured, or its secrets cannot
+        be read by who only looks."""
+        try:
+            return self._app.token_store if self._app.settings.thingspace.client_id else None
+        except PondctlError as error:
+            self._warn(f"refused logins are not known: {error.message}")
+            return None
+
+    @cached_property
     def watch(self) -> AlertWatch:
         """Judges and records alerts."""
         from pondctl.services.alerting.facts import FactReader
         from pondctl.services.alerting.watch import AlertWatch
 
         app = self._app
-        tokens = app.token_store if app.settings.thingspace.client_id else None
         thresholds = app.settings.alerts
-        reader = FactReader(app.database, app.queueing.forgotten, thresholds, tokens)
+        reader = FactReader(app.database, app.queueing.forgotten, thresholds, self.tokens)
         return AlertWatch(app.database, reader, thresholds)
 
     def look(self, *, ask_sqs: bool) -> tuple[Gauges, list[OpenAlert]]:
@@ -137,8 +150,7 @@ class TelemetryContext:
             self.watch.look(self._ask_sqs()[1] if ask_sqs else None)
             return
         gauges, alerts = self.look(ask_sqs=ask_sqs)
-        tokens = self.watch.reader.tokens
-        note_gauges(gauges, alerts, tokens.load().refused if tokens else None)
+        note_gauges(gauges, alerts, self.tokens.load().refused if self.tokens else None)
 
     def _live(self) -> None:
         from pondctl.services.alerting.workers import replace_dead, sign_of_life
@@ -148,6 +160,12 @@ class TelemetryContext:
             self._app.database.write(lambda unit: replace_dead(unit, silent))
         self._app.database.write(sign_of_life)
         self._is_worker = True
+
+    def _sign_off(self) -> None:
+        if self._is_worker:
+            from pondctl.services.alerting.workers import sign_off
+
+            self._app.database.write(sign_off)
 
     def _notify(self) -> None:
         """Send what is to be told, on a thread that nobody waits for while there is work."""

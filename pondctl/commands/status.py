@@ -15,10 +15,9 @@ def status(ctx: typer.Context, output: OutputFormat = None) -> None:
 
     app: AppContext = ctx.obj
     app.use(output=output)
-    tokens = app.token_store if app.settings.thingspace.client_id else None
     gauges, alerts = app.telemetry.look(ask_sqs=True)
     record = show_status(
-        app.database, profile=app.settings.profile, gauges=gauges, alerts=alerts, tokens=tokens
+        app.database, profile=app.settings.profile, gauges=gauges, alerts=alerts, tokens=app.telemetry.tokens
     )
     # What SQS did not tell is shown as unknown; that it is not known is worth an exit code.
     code = ExitCode.OK if gauges.queue is not None else ExitCode.UNAVAILABLE

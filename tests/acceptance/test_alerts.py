@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from tests.pond_life import SETTLE, WANTED, sims
 from tests.queue_world import QueueWorld
+from tests.read_only import can_be_tried, run_read_only
 from tests.sqs_server import SqsServer
 from tests.webhook import Webhook, listening
 from tests.world import ICCIDS, World
@@ -105,6 +108,19 @@ def test_a_failing_channel_costs_the_run_nothing_and_is_tried_again(
     assert "pondctl default: alerts: 1 raised" in hook.titles
 
 
+def test_without_apprise_the_run_goes_on_and_says_what_to_install(
+    world: World, hook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "apprise", None)
+    world.thingspace.add(A, state="active", msisdn="12015550123")
+
+    result = world.run("sync-bulk", world.given(A))
+
+    assert result.exit_code == 0
+    assert "pip install 'pondctl[notify]'" in result.stderr
+    assert world.run("doctor", "-o", "json").exit_code == 2
+
+
 def test_the_secret_of_a_channel_is_never_shown(world: World, hook: Webhook) -> None:
     hook.status = 500
     shown = [
@@ -125,9 +141,11 @@ def test_refused_credentials_are_an_alert_until_a_run_goes_well(world: World) ->
     assert alerts(world) == {}
 
 
-def test_a_carrier_that_throttles_is_an_alert_for_a_while(world: World) -> None:
-    world.sandbox.fault("thingspace.lookup:throttle=0.05,count=1")
-    good_run(world)
+@pytest.mark.parametrize("seconds", ["0.05", "3600"])
+def test_a_carrier_that_throttles_is_an_alert_for_a_while(world: World, seconds: str) -> None:
+    world.sandbox.fault(f"thingspace.lookup:throttle={seconds},count=1")
+    world.thingspace.add(A, state="active", msisdn="12015550123")
+    world.run("sync-bulk", world.given(A), "--strategy", "lookup")
 
     assert "thingspace" in alerts(world)["rate_limited"]["subject"]
     assert alerts(world, PONDCTL_ALERTS__RATE_LIMIT_MINUTES="0.00001") == {}
@@ -153,6 +171,18 @@ def test_a_long_run_a_stuck_header_and_a_dead_worker_are_alerts(world: World) ->
     assert "sync-bulk on bulk change" in shown["slow_run"]["detail"]
     assert world.run("worker", "--once").exit_code == 0
     assert "stuck_header" not in alerts(world)
+
+
+def test_an_answer_that_was_lost_is_counted(world: World) -> None:
+    sims(world, A)
+    world.sandbox.fault("pond.add_package:cut_after,count=1")
+    world.sandbox.fault("pond.list_packages:status=503,after=1")
+
+    ended = world.run("activate", A, "--package-type", WANTED, PONDCTL_LIMITS__OUTAGE_SECONDS="1", **SETTLE)
+
+    shown = world.run("status", "-o", "json").json
+    assert ended.exit_code in (7, 9), ended.stderr
+    assert shown["open_unknown"] == 1
 
 
 def test_a_worker_signs_off(world: World) -> None:
@@ -191,6 +221,21 @@ def test_status_shows_everything_in_table_and_json(world: World) -> None:
     assert shown["last_reconcile_state"] == "done"
     assert all(key.replace("_", " ") in table for key in keys)
     assert "1 of 2 devices failed" in table
+
+
+def test_who_may_only_read_sees_alerts_that_nobody_has_recorded(world: World) -> None:
+    if not can_be_tried(world):
+        pytest.skip("needs a file that cannot be written")
+    stuck = world.given(A, Status="PROCESSING")
+    before = world.everything()
+
+    shown = run_read_only(world, "status", "-o", "json", PONDCTL_THINGSPACE__PASSWORD="file:none")
+
+    assert shown.exit_code == 0, shown.stderr
+    [alert] = shown.json["alerts"]
+    assert (alert["kind"], alert["subject"], alert["since"]) == ("stuck_header", str(stuck), None)
+    assert shown.json["refused_logins"] is None
+    assert world.everything() == before
 
 
 def test_a_queue_that_does_not_answer_is_unknown_and_exit_7(world: World, sqs: SqsServer) -> None:
