@@ -54,6 +54,7 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, list[
         # Only a redelivery comes by again and sends the outbox.
         _log.error("outbox not sent", error=error.message)
         again = [message.message_id for message in received]
+    app.telemetry.end_batch()
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in again]}
 
 

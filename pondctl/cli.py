@@ -24,6 +24,7 @@ from pondctl.commands import (
     dead_letter,
     demo,
     device,
+    doctor,
     ingest,
     reconcile,
     resume,
@@ -75,6 +76,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("Look", "device", device.app),
     Entry("Look", "runs", runs.app),
     Entry("Operate", "dead-letter", dead_letter.app),
+    Entry("Operate", "doctor", doctor.doctor),
     Entry("Operate", "config", config.app),
     Entry("Operate", "db", db.app),
     Entry("Try", "demo", demo.demo),
@@ -144,9 +146,20 @@ def main(arguments: Sequence[str] | None = None, *, commands: Sequence[Entry] = 
     app = AppContext()
     with _stopping_on_signals(app) as caught:
         code = _run(build(commands), words, app)
-    # Typer makes 130 of every KeyboardInterrupt, whichever signal raised it.
-    code = 128 + caught[0] if caught and code == ExitCode.SIGINT else code
+        # Typer makes 130 of every KeyboardInterrupt, whichever signal raised it.
+        code = 128 + caught[0] if caught and code == ExitCode.SIGINT else code
+        with suppress(Exception, KeyboardInterrupt):  # what there was to tell is told
+            if _works(app.command, commands):
+                app.tell_end(code)
+        with suppress(Exception, KeyboardInterrupt):
+            app.close()
     sys.exit(_flushed(code))
+
+
+def _works(command: str, commands: Sequence[Entry]) -> bool:
+    """Whether the command is one whose ending matters to alerts and metrics."""
+    name = command.partition(" ")[0]
+    return any(entry.panel == "Work" and entry.name == name for entry in commands)
 
 
 def _run(cli: typer.Typer, words: list[str], app: AppContext) -> int:
@@ -157,9 +170,6 @@ def _run(cli: typer.Typer, words: list[str], app: AppContext) -> int:
         with suppress(OSError):  # of a stream that nobody reads any more: the exit code still tells
             return _tell(error, words, app)
         return int(getattr(error, "exit_code", ExitCode.UNAVAILABLE))
-    finally:
-        with suppress(Exception):  # what there was to tell is told, and the process ends anyway
-            app.close()
 
 
 def _tell(error: BaseException, words: list[str], app: AppContext) -> int:
@@ -168,6 +178,7 @@ def _tell(error: BaseException, words: list[str], app: AppContext) -> int:
         return _SAID_ENOUGH[type(error)]
     match error:
         case PondctlError():
+            app.trouble = error
             return app.output.error(error)
         case typer.TyperException():
             return _tell_usage(error, words, app)

@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING
 
 from pondctl.errors import PondctlError
 from pondctl.models import EMBEDDED_QUEUE, Stop
+from pondctl.telemetry import metrics
 
 if TYPE_CHECKING:
     from pondctl.clients.pacing import Pace
     from pondctl.clients.pond import PondClient
     from pondctl.clients.thingspace import ThingSpaceClient
+    from pondctl.clients.tokens import TokenStore
     from pondctl.config import Settings
     from pondctl.context_queue import QueueContext
+    from pondctl.context_telemetry import TelemetryContext
     from pondctl.db.database import Database
     from pondctl.db.tokens import DatabaseTokenStore
     from pondctl.output.console import Output
@@ -38,6 +41,8 @@ class AppContext:
         self.workers = 8
         self.dry_run = False
         self.stops_in_order = False
+        self.command = ""
+        self.trouble: PondctlError | None = None
         self._format: str = "table"
         self._progress = True
         self._overrides: dict[str, object] = {}
@@ -129,6 +134,7 @@ class AppContext:
         )
         for warning in settings.warnings:
             self.output.warn(warning)
+        metrics.switch(on=bool(settings.telemetry.metrics_file))
         return settings
 
     @cached_property
@@ -183,6 +189,10 @@ class AppContext:
     @cached_property
     def thingspace(self) -> ThingSpaceClient:
         """The ThingSpace client; logs in at its first call."""
+        return self.open_thingspace(self.token_store)
+
+    def open_thingspace(self, tokens: TokenStore) -> ThingSpaceClient:
+        """A ThingSpace client that keeps its tokens there."""
         from pondctl.clients.thingspace import connect
 
         settings, limits = self.settings.thingspace, self.settings.limits
@@ -193,7 +203,7 @@ class AppContext:
             client_secret=settings.client_secret.reveal(),
             username=settings.username,
             password=settings.password.reveal(),
-            tokens=self.token_store,
+            tokens=tokens,
             pace=self.pace("thingspace", settings.account_name, settings.requests_per_second),
             stop=self.stop,
             call_seconds=limits.call_seconds,
@@ -282,6 +292,18 @@ class AppContext:
         if settings.pond.distributor_id is not None:
             parts.append(f"POND distributor {settings.pond.distributor_id}")
         self.output.note(", ".join(parts))
+
+    @cached_property
+    def telemetry(self) -> TelemetryContext:
+        """Alerts, metrics and notifications."""
+        from pondctl.context_telemetry import TelemetryContext
+
+        return TelemetryContext(self)
+
+    def tell_end(self, code: int) -> None:
+        """Let alerts, metrics and notifications know how a command that works has ended."""
+        if not self.dry_run and {"settings", "database"} <= self.__dict__.keys():
+            self.telemetry.end(self.command, code, self.trouble)
 
     def when_closed(self, close: Callable[[], None]) -> None:
         """Call this at the end, before what was opened earlier is closed."""

@@ -141,6 +141,7 @@ class QueueContext:
 
         Returns how many messages came into the queue by that.
         """
+        self._app.telemetry.tick()
         found = self.forgotten.queue_checks() if idle else 0
         sent = self.outbox.flush() if self.outbox is not None else 0
         self._dead_letter_chores()

@@ -76,6 +76,7 @@ def test_every_key_can_be_set_by_its_environment_variable() -> None:
         "role": "viewer",
         "state_schema": "other",
         "names": '{"A": "B"}',
+        "notify": '["json://localhost/x"]',
     }
     environ = {}
     for key, field in leaves().items():

@@ -17,6 +17,7 @@ from pondctl.clients._trouble import translate
 from pondctl.clients.pacing import Pace
 from pondctl.errors import Category, DeviceError, PondctlError
 from pondctl.models import Stop
+from pondctl.telemetry import metrics
 
 T = TypeVar("T")
 Json = Mapping[str, object]
@@ -148,7 +149,8 @@ class Sender:
                 )
                 raise DeviceError(waiting, category=category, temporary=True)
             turn = self.gate.enter(retry=call.attempt > 0)
-            self._pace.wait()
+            with metrics.timed("pondctl_pace_wait_seconds", carrier=self._carrier.lower()):
+                self._pace.wait()
             if self._stop.is_set():
                 self.gate.leave(turn)
             elif self.gate.still_open(turn):
@@ -207,8 +209,9 @@ class Sender:
         asked = error.retry_after
         if asked is not None and asked > self._patience:
             self._held = (self._clock() + min(asked, _LONGEST_HOLD_SECONDS), error.category)
-        elif error.category is Category.RATE_LIMITED:
-            self._pace.throttled(asked)
+        if error.category is Category.RATE_LIMITED:
+            # While calls are held back nobody needs to wait for a slot, but all shall know of it.
+            self._pace.throttled(None if asked is not None and asked > self._patience else asked)
         if error.counts:
             self.gate.bad(turn, error.message, began, asked)
         else:

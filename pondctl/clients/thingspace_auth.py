@@ -17,6 +17,7 @@ from pondctl.clients._thingspace_bodies import BEARER, stale_token
 from pondctl.clients.tokens import TokenStore
 from pondctl.errors import AuthenticationError, Category, ConfigurationError
 from pondctl.models import StoredTokens
+from pondctl.telemetry import metrics
 
 # A bearer is renewed when it has so little left, a session when it was idle for so long (ThingSpace
 # ends it after 20 minutes).
@@ -24,7 +25,7 @@ _EARLY_SECONDS = 60.0
 _IDLE_SECONDS = 15 * 60.0
 _TOUCH_SECONDS = 60.0
 # Five refused logins in a row lock the user; three are left to people.
-_MOST_REFUSALS = 2
+MOST_REFUSALS = 2
 _MOST_REPLAYS = 4
 
 T = TypeVar("T")
@@ -191,7 +192,7 @@ class ThingSpaceAuth(httpx.Auth):
     def _new_session(
         self, request: httpx.Request, turn: _Turn, bearer: str, seconds_left: float, refused: int
     ) -> _Flow[tuple[str, float, str]]:
-        if refused >= _MOST_REFUSALS:
+        if refused >= MOST_REFUSALS:
             raise login.locked_out(refused)
         response = yield from self._login(request, turn, bearer)
         if stale_token(response) == BEARER:
@@ -202,6 +203,7 @@ class ThingSpaceAuth(httpx.Auth):
         try:
             session = login.read_session(response, self._base_url)
         except login.RefusedLoginError as error:
+            metrics.count("pondctl_refused_logins_total", carrier="thingspace")
             raise login.refused(error.message, self._store.count_refusal()) from None
         self._store.save_session(session)
         self._store.clear_refusals()

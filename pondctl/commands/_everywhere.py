@@ -60,7 +60,9 @@ def with_shared_options(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def run(**given: Any) -> None:
         shared = {name: given.pop(name) for name in _SHARED}
-        app: AppContext = (given["ctx"] if takes_context else given.pop("ctx")).obj
+        ctx: typer.Context = given["ctx"] if takes_context else given.pop("ctx")
+        app: AppContext = ctx.obj
+        app.command = ctx.command_path.removeprefix("pondctl ")
         app.choose(**shared)
         app.start_logging()
         try:

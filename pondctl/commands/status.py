@@ -6,6 +6,7 @@ import typer
 
 from pondctl.commands._options import OutputFormat
 from pondctl.context import AppContext
+from pondctl.errors import ExitCode
 
 
 def status(ctx: typer.Context, output: OutputFormat = None) -> None:
@@ -14,7 +15,11 @@ def status(ctx: typer.Context, output: OutputFormat = None) -> None:
 
     app: AppContext = ctx.obj
     app.use(output=output)
-    tokens = app.token_store if app.settings.thingspace.client_id else None
-    app.output.record(
-        show_status(app.database, profile=app.settings.profile, queue_name=app.queue_name, tokens=tokens)
+    gauges, alerts = app.telemetry.look(ask_sqs=True)
+    record = show_status(
+        app.database, profile=app.settings.profile, gauges=gauges, alerts=alerts, tokens=app.telemetry.tokens
     )
+    # What SQS did not tell is shown as unknown; that it is not known is worth an exit code.
+    code = ExitCode.OK if gauges.queue is not None else ExitCode.UNAVAILABLE
+    app.output.record(record, exit_code=code, parts=True)
+    raise typer.Exit(code)

@@ -13,6 +13,7 @@ from pondctl.config.secrets import Secret
 from pondctl.config.sections import (
     ROLES,
     AccessSettings,
+    AlertSettings,
     DatabaseSettings,
     LimitSettings,
     PondSettings,
@@ -37,6 +38,7 @@ class Settings(Section):
     pond: PondSettings = Field(default_factory=PondSettings)
     queue: QueueSettings = Field(default_factory=QueueSettings)
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
+    alerts: AlertSettings = Field(default_factory=AlertSettings)
     access: AccessSettings = Field(default_factory=AccessSettings)
     limits: LimitSettings = Field(default_factory=LimitSettings)
 

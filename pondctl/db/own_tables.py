@@ -33,6 +33,7 @@ class OwnTables:
         self.audit = self._table("audit", *_audit())
         self.device_lock = self._table("device_lock", *_device_lock())
         self.device_check = self._table("device_check", *_device_check())
+        self.alert = self._table("alert", *_alert())
         self.meta = self._table("meta", *_meta())
         self.version = sa.Table(
             VERSION_TABLE,
@@ -64,12 +65,15 @@ def _run() -> tuple[Part, ...]:
         long_text("arguments", null=False),
         long_text("counts"),
         long_text("error"),
+        word("error_code", 40, null=True),
         flag("cancel_requested"),
         long_text("cancel_reason"),
         moment("started_at"),
         moment("heartbeat_at"),
         moment("lease_until"),
         moment("finished_at", null=True),
+        moment("notified_at", null=True),
+        sa.Index("ix_pondctl_run_finished", "finished_at"),
     )
 
 
@@ -243,6 +247,23 @@ def _device_lock() -> tuple[Part, ...]:
 
 def _device_check() -> tuple[Part, ...]:
     return (row_id(), word("iccid", 50, unique=True), moment("checked_at"))
+
+
+def _alert() -> tuple[Part, ...]:
+    # One row for each thing that can be wrong, raised and resolved again and again. `told` is the state
+    # that was notified of.
+    return (
+        row_id(),
+        word("alert_key", 200, unique=True),
+        word("kind", 40),
+        word("subject", 150),
+        long_text("detail", null=False),
+        word("state", 20),
+        moment("raised_at"),
+        moment("resolved_at", null=True),
+        word("told", 20, null=True),
+        moment("tried_at", null=True),
+    )
 
 
 def _meta() -> tuple[Part, ...]:

@@ -64,10 +64,12 @@ class Runs:
         asked = sa.select(t.cancel_requested).where(t.run_id == run_id)
         return not self._connection.execute(asked).scalar_one()
 
-    def finish(self, run_id: str, state: str, counts: Mapping[Any, int], error: str | None) -> bool:
+    def finish(
+        self, run_id: str, state: str, counts: Mapping[Any, int], error: str | None, code: str | None = None
+    ) -> bool:
         """Record how the run ended and free its target; False where it had ended already."""
         texts = {str(word): count for word, count in counts.items()}
-        return self._end(run_id, sa.true(), state, counts=json.dumps(texts), error=error)
+        return self._end(run_id, sa.true(), state, counts=json.dumps(texts), error=error, error_code=code)
 
     def request_cancel(self, run_id: str, reason: str | None = None) -> bool:
         """Ask a run to stop at its next heartbeat; False where it has ended."""

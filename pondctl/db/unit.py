@@ -10,6 +10,7 @@ from typing import Self
 
 import sqlalchemy as sa
 
+from pondctl.db.alerts import Alerts
 from pondctl.db.bulk_changes import BulkChanges
 from pondctl.db.bulk_facts import BulkFacts
 from pondctl.db.change_log import ChangeLog
@@ -40,6 +41,7 @@ from pondctl.db.row_counts import RowCounts
 from pondctl.db.row_fixes import RowFixes
 from pondctl.db.runs import Runs
 from pondctl.db.steps import Steps
+from pondctl.db.vitals import Vitals
 
 
 class Unit:
@@ -221,6 +223,16 @@ class Unit:
     def dead_letters(self) -> DeadLetters:
         """The inbox of dead messages."""
         return DeadLetters(self.state, self.own_tables)
+
+    @cached_property
+    def alerts(self) -> Alerts:
+        """What was raised and resolved."""
+        return Alerts(self.state, self.own_tables)
+
+    @cached_property
+    def vitals(self) -> Vitals:
+        """What alerts and `status` are judged by."""
+        return Vitals(self.state, self.own_tables)
 
     @cached_property
     def meta(self) -> Meta:

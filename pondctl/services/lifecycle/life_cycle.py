@@ -137,6 +137,7 @@ class LifeCycle:
             workers=request.workers,
             stop=self.stop,
         )
+        run.counts = engine.counts
         try:
             if scope.is_kept:
                 for lists in chunks(lists_of(scope, _TARGETS_A_ROW), _ROWS_AT_ONCE):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from pondctl.errors import ExitCode
 from pondctl.services.queueing.tasks import Handled
+from pondctl.telemetry import metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Tally:
     def count(self, handled: Handled) -> None:
         """One more message."""
         self.words[handled.word] += 1
+        metrics.count("pondctl_messages_total", became=handled.word)
         self.dead += handled.dead
 
     def as_record(self) -> dict[str, object]:

@@ -27,7 +27,8 @@ from pondctl.errors import (
     TerminatedRunError,
     UnavailableError,
 )
-from pondctl.models import Stop
+from pondctl.models import Outcome, Stop
+from pondctl.services.running.measure import measure_run
 
 _HEARTBEAT_SECONDS = 10.0
 # The lease is 45 s in database time; without a heartbeat for this long it may be somebody else's.
@@ -56,6 +57,9 @@ class Run:
         self._database = database
         self._stop = stop
         self._over = threading.Event()
+        self._began = time.monotonic()
+        # What became of devices until now, kept by whoever works: it is told also of a run that breaks off.
+        self.counts: Mapping[Outcome, int] = {}
 
     def fence(self, unit: Unit) -> None:
         """Renew the lease within `unit`; raises `RunLostError` when another run has taken over."""
@@ -84,6 +88,11 @@ class Run:
         """Stop the heartbeat."""
         self._over.set()
 
+    @property
+    def seconds(self) -> float:
+        """How long it has lasted."""
+        return time.monotonic() - self._began
+
 
 @contextmanager
 def claimed_run(
@@ -106,14 +115,17 @@ def claimed_run(
     run = Run(run_id, database, stop)
     heart = threading.Thread(target=run.keep_alive, name="heartbeat", daemon=True)
     heart.start()
+    state = "done"
     try:
         yield run
     except BaseException as error:
-        _record_end(database, run_id, error)
+        state = _END_STATES.get(type(error), "failed")
+        _record_end(database, run, state, error)
         raise
     finally:
         run.end()
         heart.join(timeout=5)
+        measure_run(database, run_id, command, state=state, seconds=run.seconds, counts=run.counts)
 
 
 def record_run(
@@ -184,11 +196,12 @@ def this_host() -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _record_end(database: Database, run_id: str, error: BaseException) -> None:
-    text = error.message if isinstance(error, PondctlError) else type(error).__name__
-    state = _END_STATES.get(type(error), "failed")
+def _record_end(database: Database, run: Run, state: str, error: BaseException) -> None:
+    text, code = type(error).__name__, "bug"
+    if isinstance(error, PondctlError):
+        text, code = error.message, error.code
     try:
-        database.write(lambda unit: unit.runs.finish(run_id, state, {}, text))
+        database.write(lambda unit: unit.runs.finish(run.run_id, state, run.counts, text, code))
     except PondctlError as trouble:
         # The lease runs out by itself; the trouble that ended the run is the one to tell.
         _log.warning("the end of the run could not be recorded", error=trouble.message)

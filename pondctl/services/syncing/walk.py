@@ -9,7 +9,7 @@ from functools import cached_property
 from pondctl.clients.thingspace import ThingSpaceClient
 from pondctl.db.scratch import Scratch
 from pondctl.errors import CarrierUnavailableError, Category, DeviceError
-from pondctl.models import Device, DeviceChange, DeviceState, Outcome, Stop, normalize_iccid
+from pondctl.models import Carrier, Device, DeviceChange, DeviceState, Outcome, Stop, normalize_iccid
 from pondctl.services.syncing.ask import ask_all
 from pondctl.services.syncing.judge import (
     BadRequestError,
@@ -23,6 +23,7 @@ from pondctl.services.syncing.judge import (
 from pondctl.services.syncing.next_check import made_progress
 from pondctl.services.syncing.open_rows import OpenRows
 from pondctl.services.syncing.rows import RowWriter
+from pondctl.telemetry import metrics
 
 _NO_ANSWER = (Category.NETWORK, Category.CARRIER_UNAVAILABLE)
 # From this many devices on, more than half unknown to the carrier smells of a wrong account.
@@ -145,7 +146,8 @@ class RowSync:
         return first
 
     def _ask(self, asked: _Asked) -> Device:
-        return self._thingspace.get_device(asked.iccid)
+        with metrics.timed("pondctl_device_seconds", carrier=Carrier.THINGSPACE):
+            return self._thingspace.get_device(asked.iccid)
 
     def _take(self, asked: _Asked, answer: Device | DeviceError) -> None:
         if isinstance(answer, DeviceError) and answer.category is Category.CANCELLED:
