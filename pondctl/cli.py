@@ -26,6 +26,7 @@ from pondctl.commands import (
     device,
     ingest,
     reconcile,
+    report,
     resume,
     retry_failed,
     runs,
@@ -47,7 +48,7 @@ _SAID_ENOUGH: dict[type[BaseException], ExitCode] = {
     KeyboardInterrupt: ExitCode.SIGINT,
     SystemExit: ExitCode.OK,  # completion, or a help page whose reader went away
 }
-_STREAM_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+_STREAM_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class Entry(NamedTuple):
@@ -75,6 +76,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("Look", "device", device.app),
     Entry("Look", "runs", runs.app),
     Entry("Operate", "dead-letter", dead_letter.app),
+    Entry("Operate", "report", report.app),
     Entry("Operate", "config", config.app),
     Entry("Operate", "db", db.app),
     Entry("Try", "demo", demo.demo),

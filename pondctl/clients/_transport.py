@@ -14,6 +14,7 @@ from pondctl import __version__
 from pondctl.clients._network import open_transport, within
 from pondctl.clients._repeat import RepeatableError
 from pondctl.errors import Category
+from pondctl.telemetry.call_times import note_call
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 _TOO_MANY_REQUESTS = 429
@@ -98,6 +99,8 @@ class CarrierTransport(httpx.BaseTransport):
             seconds=round(seconds, 4),
             attempt=attempt,
         )
+        if status is not None:
+            note_call(self._carrier, endpoint, seconds)
         if self._on_call is not None:
             throttled = status == _TOO_MANY_REQUESTS
             self._on_call(CallRecord(self._carrier, endpoint, status, seconds, attempt, throttled))
