@@ -27,6 +27,7 @@ from pondctl.commands import (
     doctor,
     ingest,
     reconcile,
+    report,
     resume,
     retry_failed,
     runs,
@@ -48,7 +49,7 @@ _SAID_ENOUGH: dict[type[BaseException], ExitCode] = {
     KeyboardInterrupt: ExitCode.SIGINT,
     SystemExit: ExitCode.OK,  # completion, or a help page whose reader went away
 }
-_STREAM_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+_STREAM_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class Entry(NamedTuple):
@@ -77,6 +78,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("Look", "runs", runs.app),
     Entry("Operate", "dead-letter", dead_letter.app),
     Entry("Operate", "doctor", doctor.doctor),
+    Entry("Operate", "report", report.app),
     Entry("Operate", "config", config.app),
     Entry("Operate", "db", db.app),
     Entry("Try", "demo", demo.demo),

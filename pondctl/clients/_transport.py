@@ -15,6 +15,7 @@ from pondctl.clients._network import open_transport, within
 from pondctl.clients._repeat import RepeatableError
 from pondctl.errors import Category
 from pondctl.telemetry import metrics
+from pondctl.telemetry.call_times import note_call
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 _TOO_MANY_REQUESTS = 429
@@ -112,6 +113,8 @@ class CarrierTransport(httpx.BaseTransport):
             metrics.count("pondctl_call_retries_total", **where)
         if status == _TOO_MANY_REQUESTS:
             metrics.count("pondctl_throttled_total", carrier=self._carrier)
+        if status is not None:
+            note_call(self._carrier, endpoint, seconds)
 
 
 def open_client(

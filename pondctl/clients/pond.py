@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 import httpx
@@ -32,6 +33,7 @@ from pondctl.clients.pond_parse import (
 from pondctl.clients.pond_refusals import Refusal, not_known, read_error, rejected, write_error
 from pondctl.errors import Category, ConfigurationError, DeviceError, PermissionDeniedError, PondctlError
 from pondctl.models import Stop
+from pondctl.telemetry.logs import in_log_context
 
 __all__ = ["Package", "PackageStatus", "PondClient", "SimServices", "connect"]
 
@@ -141,7 +143,7 @@ class PondClient:
         self._calls.close()
 
     def _ask_pages(self, ask: AskPage, offsets: Iterable[int], count: int) -> Iterable[PackagePage]:
-        return self._pages.map(lambda offset: ask(offset, count), offsets)
+        return self._pages.map(in_log_context(partial(_ask_at, ask, count)), offsets)
 
     def _check_writable(self) -> None:
         if not self._write_enabled:
@@ -168,6 +170,10 @@ class PondClient:
             return None
         final = found[0].status is PackageStatus.TERMINATED
         return write_error(refusal, found[0].carrier_status, final=final)
+
+
+def _ask_at(ask: AskPage, count: int, offset: int) -> PackagePage:
+    return ask(offset, count)
 
 
 def _reason(refusal: Refusal, judge: Callable[[], DeviceError | None]) -> DeviceError | None:

@@ -15,6 +15,7 @@ from pondctl.clients.pond_api import Endpoint
 from pondctl.clients.pond_parse import UnreadableError, parse_json
 from pondctl.clients.pond_refusals import Refusal, access_error, find_refusal, read_error, temporary_error
 from pondctl.errors import Category
+from pondctl.telemetry.logs import log_context
 
 T = TypeVar("T")
 
@@ -43,13 +44,15 @@ class PondCalls:
     ) -> T | Refusal:
         """Like `read`, with a refusal as a value."""
         path = f"{endpoint.path(iccid)}?{query}" if query else endpoint.path(iccid)
-        return self._send(endpoint, path, None, parse)
+        with log_context(iccid=iccid):
+            return self._send(endpoint, path, None, parse)
 
     def write(
         self, endpoint: Endpoint, iccid: str, json: Json, parse: Callable[[Any], T], *, package_id: str = ""
     ) -> T | Refusal:
         """Send a write once. Unless it provably was not carried out, no answer is an answer lost."""
-        return self._send(endpoint, endpoint.path(iccid, package_id), json, parse)
+        with log_context(iccid=iccid):
+            return self._send(endpoint, endpoint.path(iccid, package_id), json, parse)
 
     def close(self) -> None:
         """Close the connections."""

@@ -23,6 +23,7 @@ from pondctl.clients.thingspace_auth import ThingSpaceAuth
 from pondctl.clients.tokens import TokenStore
 from pondctl.errors import Category, DeviceError, ListingError
 from pondctl.models import Carrier, Device, Stop
+from pondctl.telemetry.logs import in_log_context, log_context
 
 Lookup = Literal["list", "get"]
 
@@ -47,7 +48,8 @@ class ThingSpaceClient:
 
     def get_device(self, iccid: str) -> Device:
         """Return the device as ThingSpace sees it now. `iccid` goes out as it is given."""
-        device = self._get(iccid) if self._lookup == "get" else self._list_one(iccid)
+        with log_context(iccid=iccid):
+            device = self._get(iccid) if self._lookup == "get" else self._list_one(iccid)
         if device is None:
             raise DeviceError(
                 "ThingSpace does not know this device", category=Category.NOT_FOUND, temporary=False
@@ -62,8 +64,9 @@ class ThingSpaceClient:
         of another account, no cursor although there is more. A stop ends it early, without a last page.
         """
         pages = Pages(self._account_name)
+        list_page = in_log_context(self._list_page)
         with ThreadPoolExecutor(1, thread_name_prefix="page") as ahead:
-            coming = ahead.submit(self._list_page, pages.cursor)
+            coming = ahead.submit(list_page, pages.cursor)
             for number in count(1):
                 listing = _arrived(coming)
                 if listing is None:
@@ -71,7 +74,7 @@ class ThingSpaceClient:
                 pages.advance(listing)
                 over = pages.complete or number == most
                 if not over:
-                    coming = ahead.submit(self._list_page, pages.cursor)
+                    coming = ahead.submit(list_page, pages.cursor)
                 yield pages.read(listing)
                 if over:
                     return

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import sqlalchemy as sa
 
+from pondctl.db.batches import chunks
 from pondctl.db.dialects import utc_in, utcnow
 from pondctl.db.own_tables import OwnTables
 
@@ -20,6 +23,16 @@ class Meta:
         t = self._table.c
         found: str | None = self._connection.execute(sa.select(t.value).where(t.name == name)).scalar()
         return found
+
+    def texts(self, names: Iterable[str]) -> list[str]:
+        """The texts that are kept under these names."""
+        t = self._table.c
+        query = sa.select(t.value)
+        return [
+            v
+            for chunk in chunks(names)
+            for v in self._connection.execute(query.where(t.name.in_(chunk))).scalars()
+        ]
 
     def set(self, name: str, value: str) -> None:
         """Keep a text under `name`, in place of what was there."""

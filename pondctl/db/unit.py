@@ -37,6 +37,7 @@ from pondctl.db.outcomes import Outcomes
 from pondctl.db.own_tables import OwnTables
 from pondctl.db.package_rows import PackageRows
 from pondctl.db.rate_plans import RatePlans
+from pondctl.db.report_rows import ReportRows
 from pondctl.db.row_counts import RowCounts
 from pondctl.db.row_fixes import RowFixes
 from pondctl.db.runs import Runs
@@ -113,6 +114,11 @@ class Unit:
     def device_changes(self) -> DeviceChanges:
         """Rows."""
         return DeviceChanges(self.host, self.host_tables)
+
+    @cached_property
+    def report_rows(self) -> ReportRows:
+        """Rows as a report shows them."""
+        return ReportRows(self.host, self.host_tables)
 
     @cached_property
     def row_counts(self) -> RowCounts:

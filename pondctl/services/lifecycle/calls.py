@@ -14,6 +14,7 @@ from pondctl.errors import Category, DeviceError
 from pondctl.services.lifecycle.carrier_calls import Broken, CallAnswer, call, not_sent
 from pondctl.services.lifecycle.in_work import InWork
 from pondctl.services.lifecycle.instructions import Read, Write
+from pondctl.telemetry.logs import in_log_context
 
 # A write is not sent when the lease was seen so long ago: this process has slept, and another run may
 # have taken over.
@@ -57,7 +58,7 @@ class Calls:
         self.in_flight += 1
         self.writes_in_flight += key is not None
         pool = self._read_backs if device.is_in_doubt and key is None else self._pool
-        pool.submit(self._call, device, instruction, key)
+        pool.submit(in_log_context(self._call), device, instruction, key)
 
     def next_answer(self, seconds: float) -> Answered | None:
         """The next answer; None when there is none for so long."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import hashlib
+import json
 import os
 import platform
 import secrets
@@ -29,6 +30,8 @@ from pondctl.errors import (
 )
 from pondctl.models import Outcome, Stop
 from pondctl.services.running.measure import measure_run
+from pondctl.telemetry.call_times import take_calls
+from pondctl.telemetry.logs import in_log_context, log_context
 
 _HEARTBEAT_SECONDS = 10.0
 # The lease is 45 s in database time; without a heartbeat for this long it may be somebody else's.
@@ -111,21 +114,23 @@ def claimed_run(
     (`unit.runs.finish`, in the transaction of its last effect); an exception is recorded here.
     """
     new = _describe(run_id, command, target, actor, arguments)
-    database.write(lambda unit: unit.runs.claim(new, is_alive))
-    run = Run(run_id, database, stop)
-    heart = threading.Thread(target=run.keep_alive, name="heartbeat", daemon=True)
-    heart.start()
-    state = "done"
-    try:
-        yield run
-    except BaseException as error:
-        state = _END_STATES.get(type(error), "failed")
-        _record_end(database, run, state, error)
-        raise
-    finally:
-        run.end()
-        heart.join(timeout=5)
-        measure_run(database, run_id, command, state=state, seconds=run.seconds, counts=run.counts)
+    with log_context(run_id=run_id, **_item(target)):
+        database.write(lambda unit: unit.runs.claim(new, is_alive))
+        run = Run(run_id, database, stop)
+        heart = threading.Thread(target=in_log_context(run.keep_alive), name="heartbeat", daemon=True)
+        heart.start()
+        state = "done"
+        try:
+            yield run
+        except BaseException as error:
+            state = _END_STATES.get(type(error), "failed")
+            _record_end(database, run, state, error)
+            raise
+        finally:
+            run.end()
+            heart.join(timeout=5)
+            _keep_calls(database, run_id)
+            measure_run(database, run_id, command, state=state, seconds=run.seconds, counts=run.counts)
 
 
 def record_run(
@@ -147,6 +152,11 @@ def raise_if_stopped(stop: Stop, how_to_go_on: str) -> None:
     if stop.why == "lost":
         raise RunLostError("the lease of this run was lost", hint=how_to_go_on)
     raise UnavailableError(f"stopped: {stop.why}", hint=how_to_go_on)
+
+
+def calls_name(run_id: str) -> str:
+    """The name under which the response times of a run's calls are kept."""
+    return f"calls:{run_id}"
 
 
 def is_alive(pid: int, started: float) -> bool:
@@ -205,6 +215,21 @@ def _record_end(database: Database, run: Run, state: str, error: BaseException) 
     except PondctlError as trouble:
         # The lease runs out by itself; the trouble that ended the run is the one to tell.
         _log.warning("the end of the run could not be recorded", error=trouble.message)
+
+
+def _item(target: str | None) -> dict[str, object]:
+    kind, _, name = (target or "").partition(":")
+    return {"bulk_change_id": name} if kind == "bulk_change" else {}
+
+
+def _keep_calls(database: Database, run_id: str) -> None:
+    calls = take_calls(run_id)
+    if not calls:
+        return
+    try:
+        database.write(lambda unit: unit.meta.set(calls_name(run_id), json.dumps(calls)))
+    except PondctlError as trouble:
+        _log.warning("response times are not kept", error=trouble.message)
 
 
 _END_STATES: dict[type[BaseException], str] = {
