@@ -117,13 +117,21 @@ class Worker:
                 limit = min(limit, self._options.max_messages - self.tally.received - self._post.asked)
             if limit <= 0:
                 return
-            self._post.ask(limit, self._arrived, self._in_trouble)
+            # What is in hand here keeps the rest of its group (FIFO) from a poll that began meanwhile.
+            alone = not self._busy and self._post.is_quiet
+            self._post.ask(limit, partial(self._polled, alone), self._in_trouble)
+
+    def _polled(self, alone: bool, looked: Looked) -> None:
+        self._arrived(looked)
+        if looked.received == 0:
+            self._quick = 0
+            self._dry = alone and self._is_idle()
 
     def _arrived(self, looked: Looked) -> None:
         self._trouble_since = None
+        self._dry = False
         self.tally.received += looked.received
         self._count_over(looked.over)
-        self._dry = looked.received == 0 and not looked.tasks and self._is_idle()
         if looked.received:
             self._quick = 0 if looked.tasks else self._quick + 1
         if self._stop.is_set() or self._ends is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import uuid
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ README = Path(__file__).parents[2] / "README.md"
 def moto() -> Iterator[str]:
     from moto.server import ThreadedMotoServer
 
+    # It runs within this process: what it logs would stand among what the program logs.
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -85,6 +88,21 @@ def test_a_bulk_change_is_followed_to_its_end(world: World, sqs: SqsServer, moto
         assert result.json["run"] == 1
         assert world.header(bulk)["Status"] == "PROCESSED"
         assert queue.counts() == (0, 0, 0)
+
+
+def test_a_poll_that_began_while_its_group_was_in_hand_does_not_end_it(
+    world: World, sqs: SqsServer, moto: str
+) -> None:
+    queue = Moto(world, moto, ".fifo")
+    with closing(queue.client):
+        for number in range(6):
+            queue.put(0, RequestId=str(number))
+
+        result = queue.work()
+
+        assert queue.counts() == (0, 0, 0)
+        assert result.exit_code == 3, result.stderr
+        assert result.json["dead_letters"] == 6
 
 
 def test_the_next_check_waits_at_sqs(world: World, sqs: SqsServer, moto: str) -> None:

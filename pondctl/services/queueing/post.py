@@ -58,7 +58,12 @@ class Post:
     @property
     def is_idle(self) -> bool:
         """Whether nothing is under way or waits to be looked at."""
-        return not (self.polls or self._others or self.chores_run)
+        return self.is_quiet and not self.chores_run
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no poll, delete or give-back is under way."""
+        return not (self.polls or self._others)
 
     def run_events(self, seconds: float) -> bool:
         """Wait for an event, and run all there are; False where none came."""
