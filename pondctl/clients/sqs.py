@@ -80,6 +80,11 @@ class SqsQueue:
         )
         return _in_order(refused | sent)
 
+    def send_nothing(self) -> None:
+        """A send without messages; raises as `send_batch` does."""
+        with aws_errors("SendMessageBatch", self.url):
+            self.client.send_message_batch(QueueUrl=self.url, Entries=[])
+
     def receive(
         self, limit: int, *, wait_seconds: int = 20, visibility_seconds: int | None = None
     ) -> list[ReceivedMessage]:

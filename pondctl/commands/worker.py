@@ -49,7 +49,7 @@ def worker(
         once=once,
         max_messages=max_messages,
         concurrency=concurrency,
-        max_runtime_seconds=read_duration(max_runtime) if max_runtime else None,
+        max_runtime_seconds=None if max_runtime is None else read_duration(max_runtime),
         patience_seconds=app.settings.limits.outage_seconds,
     )
     health = HealthFile(health_file) if health_file else None

@@ -83,6 +83,7 @@ class Worker:
             finally:
                 self._wind_down()
         ending = _SIGNALS.get(self._stop.why or "")
+        self._ends = self._ends or self._post.refused
         if self._ends is None and ending is not None:
             self._ends = ending("stopped; what was in hand is saved or back in the queue")
         if self._ends is not None:
@@ -94,6 +95,7 @@ class Worker:
         if limit is not None and time.monotonic() - self._began >= limit:
             self._stop.request("its time is over (--max-runtime)")
         most = self._options.max_messages
+        self._ends = self._ends or self._post.refused
         enough = most is not None and self.tally.received >= most and self._is_idle()
         return self._stop.is_set() or self._ends is not None or enough or self._drained
 

@@ -159,18 +159,19 @@ def test_the_documented_policy_is_what_a_worker_really_calls(world: World, sqs: 
     assert called(sqs) == policy_in_readme("worker")
 
 
-def test_each_missing_permission_is_told_and_loses_nothing(world: World, sqs: SqsServer) -> None:
-    for action in ("ReceiveMessage", "GetQueueAttributes", "SendMessageBatch"):
-        sqs.reset()
-        queue = QueueWorld(world, sqs)
-        world.thingspace.add(A, state="pending activation")
-        bulk = world.given(A)
-        queue.put(bulk, RetryNumber=1)
-        sqs.denied.add(action)
+def test_each_missing_permission_is_told_before_anything_is_received(world: World, sqs: SqsServer) -> None:
+    world.thingspace.add(A, state="pending activation")
+    queue = QueueWorld(world, sqs)
+    queue.put(world.given(A), RetryNumber=1)
+    actions = {action for action, name in policy_in_readme("worker") if name == "bulk-change"}
+    assert len(actions) == 5
+    for action in (each.removeprefix("sqs:") for each in actions):
+        sqs.denied = {action, f"{action}Batch"}
 
         result = queue.work()
 
         assert result.exit_code == 4, (action, result.stderr)
-        assert action in result.stderr
-        waiting = [row for row in world.messages(bulk) if row["state"] == "waiting"]
-        assert len(queue.messages) + len(waiting) == 1
+        assert f"sqs:{action}" in result.stderr
+        assert "AccessDenied" in result.stderr
+    assert [message.receives for message in queue.messages] == [0]
+    assert world.own("run") == []

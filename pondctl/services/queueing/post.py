@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from pondctl.clients.queue import BatchResult, Queue, ReceivedMessage
-from pondctl.errors import PondctlError
+from pondctl.errors import PermissionDeniedError, PondctlError
 from pondctl.services.queueing.dispatch import Way
 from pondctl.services.queueing.errands import Errands
 from pondctl.services.queueing.hand import Hand
@@ -38,7 +38,8 @@ class Looked:
 class Post:
     """What the errands bring back are events, which `run_events` runs on the caller's thread.
 
-    `polls` and `asked`: polls under way, and the messages they may bring.
+    `polls` and `asked`: polls under way, and the messages they may bring. `refused`: the right to delete
+    messages or to give them back is not there, so each would come again and again.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Post:
         self._others = 0
         self.polls = self.asked = 0
         self.chores_run = False
+        self.refused: PermissionDeniedError | None = None
 
     @property
     def is_idle(self) -> bool:
@@ -222,4 +224,6 @@ class Post:
             return [result.key for result in call(receipts) if not result.ok]
         except PondctlError as error:
             _log.warning("queue trouble", error=error.message)
+            if isinstance(error, PermissionDeniedError):
+                self.refused = error
             return list(receipts)
