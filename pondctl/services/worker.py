@@ -83,7 +83,7 @@ class Worker:
             finally:
                 self._wind_down()
         ending = _SIGNALS.get(self._stop.why or "")
-        self._ends = self._ends or self._post.refused
+        self._ends = self._ends or self._post.trouble
         if self._ends is None and ending is not None:
             self._ends = ending("stopped; what was in hand is saved or back in the queue")
         if self._ends is not None:
@@ -95,7 +95,7 @@ class Worker:
         if limit is not None and time.monotonic() - self._began >= limit:
             self._stop.request("its time is over (--max-runtime)")
         most = self._options.max_messages
-        self._ends = self._ends or self._post.refused
+        self._ends = self._ends or self._post.trouble
         enough = most is not None and self.tally.received >= most and self._is_idle()
         return self._stop.is_set() or self._ends is not None or enough or self._drained
 
@@ -152,14 +152,14 @@ class Worker:
         receipt = task.delivery.received.receipt
         try:
             handled = self._handling.handle(task, self._hand.stop_of(receipt))
+            if handled.delete:
+                self._post.delete_now([receipt])
+            else:
+                self._post.give_back_now([receipt], handled.back_in_seconds)
         except BaseException as error:
             self._post.tell(partial(self._failed, task, error))
-            return
-        if handled.delete:
-            self._post.delete_now([receipt])
         else:
-            self._post.give_back_now([receipt], handled.back_in_seconds)
-        self._post.tell(partial(self._handled, handled))
+            self._post.tell(partial(self._handled, handled))
 
     def _handled(self, handled: Handled) -> None:
         self._busy -= 1

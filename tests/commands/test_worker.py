@@ -461,6 +461,18 @@ def test_where_it_cannot_be_sent_the_run_says_so_and_the_next_worker_sends_it(qu
     assert [row["state"] for row in queue.world.messages(bulk)] == ["sent"]
 
 
+def test_a_check_that_the_queue_refuses_among_others_is_told_at_the_end(queue: QueueWorld) -> None:
+    bulk = pending(queue.world, A)
+    queue.put(bulk)
+    queue.sqs.refuse_entry = lambda action, entry: action == "SendMessageBatch"
+
+    result = queue.work("-o", "json")
+
+    assert result.exit_code == 7
+    assert "InternalError" in result.json["error"]["message"]
+    assert [row["state"] for row in queue.world.messages(bulk)] == ["waiting"]
+
+
 def test_a_bulk_change_that_nobody_would_look_at_again_gets_its_check(queue: QueueWorld) -> None:
     """One header stuck in PROCESSING, its message dropped (defects 10, 11, 14)."""
     bulk = active(queue.world, A, Status="PROCESSING")

@@ -38,8 +38,8 @@ class Looked:
 class Post:
     """What the errands bring back are events, which `run_events` runs on the caller's thread.
 
-    `polls` and `asked`: polls under way, and the messages they may bring. `refused`: the right to delete
-    messages or to give them back is not there, so each would come again and again.
+    `polls` and `asked`: polls under way, and the messages they may bring. `trouble`: why nothing more
+    should be received. Without the right to delete, say, each message would come again and again.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Post:
         self._others = 0
         self.polls = self.asked = 0
         self.chores_run = False
-        self.refused: PermissionDeniedError | None = None
+        self.trouble: Exception | None = None
 
     @property
     def is_idle(self) -> bool:
@@ -213,6 +213,8 @@ class Post:
         def work() -> None:
             try:
                 errand()
+            except Exception as error:
+                self.trouble = error
             finally:
                 self.tell(ended)
 
@@ -225,5 +227,5 @@ class Post:
         except PondctlError as error:
             _log.warning("queue trouble", error=error.message)
             if isinstance(error, PermissionDeniedError):
-                self.refused = error
+                self.trouble = error
             return list(receipts)
