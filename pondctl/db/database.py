@@ -25,6 +25,7 @@ from pondctl.db.version import require_version
 from pondctl.errors import DatabaseUnavailableError
 
 T = TypeVar("T")
+Later = list[Callable[[Unit], object]]
 
 _ATTEMPTS: Final = 6
 _SECONDS: Final = 60.0
@@ -102,6 +103,13 @@ class Database:
         return self._redo(work, writing=writing)
 
     def _redo(self, work: Callable[[Unit], T], *, writing: bool) -> T:
+        """What was put off is done here, on its own: the work itself is over and never done again."""
+        result, later = self._once(work, writing)
+        for each in later:
+            self._once(each, writing)
+        return result
+
+    def _once(self, work: Callable[[Unit], T], writing: bool) -> tuple[T, Later]:
         again = Retrying(
             stop=stop_after_attempt(_ATTEMPTS) | stop_after_delay(_SECONDS),
             wait=wait_random_exponential(multiplier=0.05, max=2.0),
@@ -109,20 +117,20 @@ class Database:
             reraise=True,
         )
         try:
-            result: T = again(self._attempt, work, writing)
-            return result
+            done: tuple[T, Later] = again(self._attempt, work, writing)
+            return done
         except sa.exc.DBAPIError as error:
             raise diagnose(error).as_error() from error
         except sa.exc.TimeoutError as error:
             raise DatabaseUnavailableError("no database connection became free in time") from error
 
-    def _attempt(self, work: Callable[[Unit], T], writing: bool) -> T:
+    def _attempt(self, work: Callable[[Unit], T], writing: bool) -> tuple[T, Later]:
         engines = (self.host_engine, self.state_engine)
         with Unit(*engines, self.host_tables, self.own_tables, writing=writing) as unit:
             result = work(unit)
             if writing:
                 unit.commit()
-            return result
+            return result, unit.later if writing else []
 
 
 def _passes(error: BaseException) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime
 from functools import cached_property
@@ -62,6 +63,7 @@ class Unit:
         self._writing = writing
         self._stack = ExitStack()
         self._opened: list[sa.Connection] = []
+        self.later: list[Callable[[Unit], object]] = []
         self.host_tables = host_tables
         self.own_tables = own_tables
 
@@ -99,6 +101,14 @@ class Unit:
         for name in ("state", "host"):
             if name in self.__dict__:
                 self.__dict__[name].commit()
+
+    def afterwards(self, work: Callable[[Unit], object]) -> None:
+        """Do `work`, on own tables, once the host's changes are safe: here, where they share this
+        transaction, else in one of its own after it. Until then a kill leaves it undone."""
+        if self._host_engine is self._state_engine:
+            work(self)
+        else:
+            self.later.append(work)
 
     def now(self) -> datetime:
         """UTC as the database sees it, naive."""

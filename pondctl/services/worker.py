@@ -83,6 +83,7 @@ class Worker:
             finally:
                 self._wind_down()
         ending = _SIGNALS.get(self._stop.why or "")
+        self._ends = self._ends or self._post.trouble
         if self._ends is None and ending is not None:
             self._ends = ending("stopped; what was in hand is saved or back in the queue")
         if self._ends is not None:
@@ -94,6 +95,7 @@ class Worker:
         if limit is not None and time.monotonic() - self._began >= limit:
             self._stop.request("its time is over (--max-runtime)")
         most = self._options.max_messages
+        self._ends = self._ends or self._post.trouble
         enough = most is not None and self.tally.received >= most and self._is_idle()
         return self._stop.is_set() or self._ends is not None or enough or self._drained
 
@@ -117,13 +119,21 @@ class Worker:
                 limit = min(limit, self._options.max_messages - self.tally.received - self._post.asked)
             if limit <= 0:
                 return
-            self._post.ask(limit, self._arrived, self._in_trouble)
+            # What is in hand here keeps the rest of its group (FIFO) from a poll that began meanwhile.
+            alone = not self._busy and self._post.is_quiet
+            self._post.ask(limit, partial(self._polled, alone), self._in_trouble)
+
+    def _polled(self, alone: bool, looked: Looked) -> None:
+        self._arrived(looked)
+        if looked.received == 0:
+            self._quick = 0
+            self._dry = alone and self._is_idle()
 
     def _arrived(self, looked: Looked) -> None:
         self._trouble_since = None
+        self._dry = False
         self.tally.received += looked.received
         self._count_over(looked.over)
-        self._dry = looked.received == 0 and not looked.tasks and self._is_idle()
         if looked.received:
             self._quick = 0 if looked.tasks else self._quick + 1
         if self._stop.is_set() or self._ends is not None:
@@ -142,14 +152,14 @@ class Worker:
         receipt = task.delivery.received.receipt
         try:
             handled = self._handling.handle(task, self._hand.stop_of(receipt))
+            if handled.delete:
+                self._post.delete_now([receipt])
+            else:
+                self._post.give_back_now([receipt], handled.back_in_seconds)
         except BaseException as error:
             self._post.tell(partial(self._failed, task, error))
-            return
-        if handled.delete:
-            self._post.delete_now([receipt])
         else:
-            self._post.give_back_now([receipt], handled.back_in_seconds)
-        self._post.tell(partial(self._handled, handled))
+            self._post.tell(partial(self._handled, handled))
 
     def _handled(self, handled: Handled) -> None:
         self._busy -= 1

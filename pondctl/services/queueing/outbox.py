@@ -73,6 +73,15 @@ class Outbox:
         if trouble is not None:
             _log.warning("messages of other bulk changes were not sent", error=trouble.message)
 
+    def require_all_sent(self) -> None:
+        """Raises where messages stay here that the queue did not take."""
+        count, error = self.database.read(lambda unit: unit.messages.unsent(self.queue_name))
+        if count:
+            raise QueueUnavailableError(
+                f"messages that could not be sent to {self.queue.name}: {count:,}, for one of them: {error}",
+                hint="they are kept in the outbox: the next run or `pondctl worker` sends them",
+            )
+
     def _claim(self, unit: Unit) -> tuple[list[QueueMessage], datetime]:
         ahead = self.queue.longest_delay_seconds != 0
         batch = unit.messages.receive(self.queue_name, _BATCH, _CLAIM_SECONDS, ahead=ahead)

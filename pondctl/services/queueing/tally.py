@@ -39,7 +39,9 @@ class Tally:
 
     def as_record(self) -> dict[str, object]:
         """For the reader, at the end."""
-        return {"command": "worker", "received": self.received, **self.words, "dead_letters": self.dead}
+        status = "partial" if self.dead else "success"
+        counts = {"received": self.received, **self.words, "dead_letters": self.dead}
+        return {"command": "worker", "status": status, **counts}
 
     @property
     def exit_code(self) -> ExitCode:
