@@ -49,6 +49,8 @@ _SAID_ENOUGH: dict[type[BaseException], ExitCode] = {
     KeyboardInterrupt: ExitCode.SIGINT,
     SystemExit: ExitCode.OK,  # completion, or a help page whose reader went away
 }
+# Not in the panel Work, but it goes on with what was begun there.
+_WORK_TOO = ("runs resume",)
 _STREAM_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
@@ -161,7 +163,7 @@ def main(arguments: Sequence[str] | None = None, *, commands: Sequence[Entry] = 
 def _works(command: str, commands: Sequence[Entry]) -> bool:
     """Whether the command is one whose ending matters to alerts and metrics."""
     name = command.partition(" ")[0]
-    return any(entry.panel == "Work" and entry.name == name for entry in commands)
+    return command in _WORK_TOO or any(entry.panel == "Work" and entry.name == name for entry in commands)
 
 
 def _run(cli: typer.Typer, words: list[str], app: AppContext) -> int:

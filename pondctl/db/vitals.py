@@ -19,7 +19,7 @@ from pondctl.db.step_records import StepKind, StepState
 _NO_WRITES: Final = (str(StepKind.CLAIM), str(StepKind.TARGETS))
 _EPOCH: Final = datetime(1970, 1, 1)
 _LATELY: Final = 1000
-_UNTOLD: Final = 200
+_UNTOLD: Final = 1000
 _HOUR: Final = 3600.0
 _NAMES_A_STATEMENT: Final = 500
 
@@ -103,11 +103,15 @@ class Vitals:
         r = self._run.c
         return self._runs(sa.and_(r.finished_at > utc_in(-_HOUR), r.notified_at.is_(None)), _UNTOLD)
 
-    def take_run(self, run_id: str) -> bool:
-        """Undertake to notify of a run; False where somebody else did."""
+    def take_runs(self, run_ids: Sequence[str]) -> set[str]:
+        """Undertake to notify of these runs; those that nobody else took."""
         r = self._run.c
-        update = sa.update(self._run).where(r.run_id == run_id, r.notified_at.is_(None))
-        return self._connection.execute(update.values(notified_at=utcnow())).rowcount == 1
+        taken: set[str] = set()
+        for chunk in chunks(run_ids, _NAMES_A_STATEMENT):
+            update = sa.update(self._run).where(r.run_id.in_(chunk), r.notified_at.is_(None))
+            taking = update.values(notified_at=utcnow()).returning(r.run_id)
+            taken.update(self._connection.execute(taking).scalars())
+        return taken
 
     def give_back(self, run_ids: Sequence[str]) -> None:
         """Nobody could be notified of them."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pondctl.errors import ExitCode, PondctlError
-from pondctl.services.doctoring.found import Found, finding, of_error, worst
+from pondctl.services.doctoring.found import Found, Level, finding, of_error, worst
 
 Ask = Callable[[], Iterable[Found]]
 
@@ -50,7 +50,15 @@ def examine(probes: Sequence[Probe], seconds: float = _SECONDS) -> Examination:
     deadline = time.monotonic() + seconds
     for each in asked:
         each.thread.join(max(0.0, deadline - time.monotonic()))
-    return Examination([(each.name, found) for each in asked for found in each.answer(seconds)])
+    told: set[str] = set()
+    result: list[tuple[str, Found]] = []
+    for each in asked:
+        for found in each.answer(seconds):
+            # A database that is away is one finding, however many probes it fails.
+            if found.level is not Level.FINDING or found.message not in told:
+                result.append((each.name, found))
+            told.add(found.message)
+    return Examination(result)
 
 
 class _Asked:

@@ -40,10 +40,9 @@ def require_apprise() -> None:
 
 def check_channels(urls: Sequence[str]) -> list[str]:
     """The kinds of those channels whose URL Apprise cannot read; nothing is sent."""
-    require_apprise()
+    _load()
     import apprise
 
-    logging.getLogger("apprise").setLevel(logging.CRITICAL)
     return [kind_of(url) for url in urls if not apprise.Apprise().add(url)]
 
 
@@ -52,9 +51,7 @@ def send(urls: Sequence[str], title: str, body: str) -> bool:
 
     Raises `ConfigurationError` where the package is missing.
     """
-    require_apprise()
-    # It would write whole URLs, secrets and all; what matters is said below.
-    logging.getLogger("apprise").setLevel(logging.CRITICAL)
+    _load()
     sendings = [_begin(url, title, body) for url in urls]
     for sending in sendings:
         sending.thread.join(_CHANNEL_SECONDS)
@@ -71,6 +68,16 @@ def send(urls: Sequence[str], title: str, body: str) -> bool:
 def kind_of(url: str) -> str:
     """What may be said of a channel: its kind; the rest of the URL is a secret."""
     return url.partition(":")[0].lower()[:20] if "://" in url else "unreadable"
+
+
+def _load() -> None:
+    """Get Apprise ready: reading its plug-ins takes a second or more, which is nobody's channel's."""
+    require_apprise()
+    import apprise
+
+    # It would write whole URLs, secrets and all; what matters is said by us.
+    logging.getLogger("apprise").setLevel(logging.CRITICAL)
+    apprise.Apprise().add("json://localhost")
 
 
 def _begin(url: str, title: str, body: str) -> _Sending:

@@ -73,6 +73,21 @@ def test_failures_are_raised_once_and_resolved_once_and_told_each_time(world: Wo
     assert (row["state"], row["told"]) == ("resolved", "resolved")
 
 
+def test_processes_that_see_it_together_raise_and_tell_it_once(world: World, hook: Webhook) -> None:
+    world.account_is_large()
+    bulks = [world.given(B) for _ in range(3)]
+
+    running = [world.spawn("sync-bulk", bulk, "-q") for bulk in bulks]
+    told = [process.communicate(timeout=90)[1] for process in running]
+
+    assert [process.returncode for process in running] == [3, 3, 3], told
+    assert [(row["kind"], row["state"]) for row in world.own("alert")] == [("failures", "open")]
+    # On a busy machine loading Apprise may take longer than they wait: then the next one tells it.
+    age(world, "alert", "tried_at")
+    bad_run(world)
+    assert hook.titles.count("pondctl default: alerts: 1 raised") == 1
+
+
 def test_a_status_change_is_told_once_and_without_devices(world: World, hook: Webhook) -> None:
     world.thingspace.add(A, state="pending activation")
     bulk = world.given(A)

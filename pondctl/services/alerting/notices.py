@@ -77,7 +77,9 @@ def _take_alerts(unit: Unit) -> list[Alert]:
 
 
 def _take_runs(unit: Unit) -> tuple[list[SeenRun], list[Transition]]:
-    taken = [run for run in unit.vitals.untold_runs() if unit.vitals.take_run(run.run_id)]
+    untold = unit.vitals.untold_runs()
+    ours = unit.vitals.take_runs([run.run_id for run in untold])
+    taken = [run for run in untold if run.run_id in ours]
     return taken, unit.vitals.transitions([run.run_id for run in taken])
 
 

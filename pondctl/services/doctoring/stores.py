@@ -30,6 +30,10 @@ def ask_server(database: Database) -> Iterator[Found]:
     require_file(database.host_address)
     facts = describe_server(database)
     yield ok(f"{facts.server}, driver {facts.driver}")
+    if not database.is_one:
+        require_file(database.state_address)
+        database.look(lambda unit: unit.now())
+        yield ok("the database of pondctl's own tables (database.state_url) answers")
     if facts.ahead_seconds is None:
         return
     yield judge_clock(facts.ahead_seconds, "the database's")
