@@ -18,6 +18,7 @@ import typer
 from pondctl import __version__
 from pondctl.commands import (
     activate,
+    audit,
     bulk,
     config,
     db,
@@ -75,6 +76,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("Look", "device", device.app),
     Entry("Look", "runs", runs.app),
     Entry("Operate", "dead-letter", dead_letter.app),
+    Entry("Operate", "audit", audit.app),
     Entry("Operate", "config", config.app),
     Entry("Operate", "db", db.app),
     Entry("Try", "demo", demo.demo),

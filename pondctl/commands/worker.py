@@ -9,11 +9,13 @@ from typing import Annotated
 
 import typer
 
+from pondctl.commands._access import needs
 from pondctl.commands._life_cycle import life_cycle
 from pondctl.commands._options import NoProgress, OutputFormat, RequestsPerSecond, Workers
 from pondctl.context import AppContext
 
 
+@needs("operator")
 def worker(
     ctx: typer.Context,
     once: Annotated[
@@ -55,7 +57,6 @@ def worker(
     health = HealthFile(health_file) if health_file else None
     if not sys.stderr.isatty():
         app.start_logging(service=True)
-    app.settings.require_role("operator")
     app.announce()
     app.queueing.require_reachable()
     with app.output.status_line() as line:
