@@ -18,6 +18,7 @@ import typer
 from pondctl import __version__
 from pondctl.commands import (
     activate,
+    audit,
     bulk,
     config,
     db,
@@ -81,6 +82,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("Operate", "dead-letter", dead_letter.app),
     Entry("Operate", "doctor", doctor.doctor),
     Entry("Operate", "report", report.app),
+    Entry("Operate", "audit", audit.app),
     Entry("Operate", "config", config.app),
     Entry("Operate", "db", db.app),
     Entry("Try", "demo", demo.demo),

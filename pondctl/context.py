@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pondctl.errors import PondctlError
+from pondctl.errors import PermissionDeniedError, PondctlError
 from pondctl.models import EMBEDDED_QUEUE, Stop
 from pondctl.telemetry import metrics
 
@@ -20,11 +20,14 @@ if TYPE_CHECKING:
     from pondctl.clients.thingspace import ThingSpaceClient
     from pondctl.clients.tokens import TokenStore
     from pondctl.config import Settings
+    from pondctl.config.sections import Role
     from pondctl.context_queue import QueueContext
     from pondctl.context_telemetry import TelemetryContext
     from pondctl.db.database import Database
     from pondctl.db.tokens import DatabaseTokenStore
     from pondctl.output.console import Output
+    from pondctl.services.auditing.action import Action
+    from pondctl.services.auditing.trail import Trail
     from pondctl.services.running.run import Actor
     from pondctl.services.sync_bulk import SyncBulk
 
@@ -48,6 +51,9 @@ class AppContext:
         self._overrides: dict[str, object] = {}
         self._stop = Stop()
         self._opened = ExitStack()
+        self._role: Role = "viewer"
+        self._action: Action | None = None
+        self._trail: Trail | None = None
 
     def choose(
         self,
@@ -82,6 +88,31 @@ class AppContext:
         self.override("thingspace.requests_per_second", requests_per_second)
         self.override("pond.requests_per_second", requests_per_second)
 
+    def admit(
+        self,
+        role: Role,
+        command: str,
+        arguments: Mapping[str, object],
+        reason: str | None,
+        *,
+        makes_tables: bool = False,
+    ) -> None:
+        """Take the role that the command needs, asked for as soon as the settings are known, before any
+        call. What needs more than to look goes on record before the database is used.
+        """
+        from pondctl.services.auditing.action import Action
+
+        self._role = role
+        if role != "viewer":
+            name = command.partition(" ")[2] or command
+            self._action = Action(name, arguments, reason, makes_tables=makes_tables)
+
+    def put_outcome_on_record(self, error: BaseException | None) -> None:
+        """The command has come to its end, if with this error."""
+        action, self._action = self._action, None
+        if action is not None:
+            action.end(error)
+
     def override(self, key: str, value: object) -> None:
         """Set a setting from a flag of the command; None leaves it. The policy of the host still binds."""
         if value is not None:
@@ -89,7 +120,8 @@ class AppContext:
 
     def start_logging(self, *, service: bool = False) -> None:
         """Send logs to stderr as the options ask for; `service` (a worker) tells the normal flow too."""
-        from pondctl.telemetry.identifiers import bind_key
+        from pondctl.telemetry.device_keys import DeviceKeys
+        from pondctl.telemetry.identifiers import bind_device_keys, bind_key
         from pondctl.telemetry.logs import configure
 
         as_json = self.log_format == "json" or (self.log_format == "auto" and not sys.stderr.isatty())
@@ -99,6 +131,8 @@ class AppContext:
         elif self.verbose:
             level = logging.DEBUG
         bind_key(self._pseudonym_key)
+        # Until a database says more: a pseudonym without a key row could never be forgotten.
+        bind_device_keys(DeviceKeys.fresh())
         configure(level=level, as_json=as_json)
 
     @property
@@ -135,12 +169,14 @@ class AppContext:
         for warning in settings.warnings:
             self.output.warn(warning)
         metrics.switch(on=bool(settings.telemetry.metrics_file))
+        settings.require_role(self._role)
         return settings
 
     @cached_property
     def database(self) -> Database:
         """The host system's database and pondctl's own tables; connects at the first unit of work."""
         from pondctl.db.database import Database
+        from pondctl.services.auditing.trail import bind_known_device_keys
 
         settings = self.settings
         database = Database.open(
@@ -150,7 +186,24 @@ class AppContext:
             names=settings.database.names,
         )
         self._opened.callback(database.close)
+        database.greet = bind_known_device_keys
+        if self._action is not None:
+            self._action.begin(self._trail_of(database))
         return database
+
+    @cached_property
+    def trail(self) -> Trail:
+        """The audit trail."""
+        return self._trail_of(self.database)
+
+    def _trail_of(self, database: Database) -> Trail:
+        from pondctl.services.auditing.trail import Trail
+        from pondctl.telemetry.audit_head import HeadFile
+
+        if self._trail is None:
+            head = HeadFile(f"{database.state_address.shown} {self.settings.database.state_schema}")
+            self._trail = Trail(database, self.settings.profile, self._audit_key, head)
+        return self._trail
 
     @property
     def queue_name(self) -> str:
@@ -244,7 +297,7 @@ class AppContext:
         """Who runs this, for the record."""
         from pondctl.services.running.run import Actor
 
-        return Actor(self.settings.profile, reason)
+        return Actor(self.settings.profile, self.trail, reason)
 
     @cached_property
     def sync_bulk(self) -> SyncBulk:
@@ -321,3 +374,17 @@ class AppContext:
         except PondctlError:
             key = ""  # a log line must not fail because the settings do
         return key.encode() if key else stored_key()
+
+    def _audit_key(self) -> bytes:
+        from pondctl.telemetry.host_keys import host_key, key_file
+
+        key = self.settings.telemetry.audit_key.reveal()
+        if key:
+            return key.encode()
+        try:
+            return host_key("audit")
+        except OSError as error:
+            raise PermissionDeniedError(
+                f"no audit trail without a key, and {key_file('audit')} cannot be kept: {error.strerror}",
+                hint="set telemetry.audit_key to a secret (file:PATH, env:NAME, …), the same on all hosts",
+            ) from None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pondctl.commands._access import needs
 from pondctl.commands._options import NoProgress
 from pondctl.context import AppContext
 from pondctl.errors import ConfigurationError
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pondctl.services.syncing.next_check import Cause
 
 
+@needs("viewer")
 def demo(
     ctx: typer.Context,
     devices: Annotated[int, typer.Option(min=20, help="Devices of the bulk change.")] = 1000,

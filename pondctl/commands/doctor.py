@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pondctl.commands._access import needs
 from pondctl.commands._options import OutputFormat
 from pondctl.context import AppContext
 from pondctl.errors import PondctlError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pondctl.services.doctoring.found import Found
 
 
+@needs("admin", looks=lambda given: not given["reset_lockout"])
 def doctor(
     ctx: typer.Context,
     reset_lockout: Annotated[
@@ -35,7 +37,6 @@ def doctor(
     app: AppContext = ctx.obj
     app.use(output=output, dry_run=True)
     if reset_lockout:
-        app.settings.require_role("admin")
         app.announce()
         app.token_store.clear_refusals()
         app.output.note("the refused ThingSpace logins of these credentials are forgotten")

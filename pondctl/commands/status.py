@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import typer
 
+from pondctl.commands._access import needs
 from pondctl.commands._options import OutputFormat
 from pondctl.context import AppContext
 from pondctl.errors import ExitCode
 
 
+@needs("viewer")
 def status(ctx: typer.Context, output: OutputFormat = None) -> None:
     """Show on one screen what is open, what waits and what is stuck."""
     from pondctl.services.status import show_status

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pondctl.commands._access import needs
 from pondctl.commands._life_cycle import life_cycle
 from pondctl.commands._options import NoProgress, OutputFormat, RequestsPerSecond, Workers
 from pondctl.context import AppContext
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pondctl.services.queueing.tally import Tally, WorkerOptions
 
 
+@needs("operator")
 def worker(
     ctx: typer.Context,
     once: Annotated[
@@ -58,7 +60,6 @@ def worker(
     health = HealthFile(health_file) if health_file else None
     if not sys.stderr.isatty():
         app.start_logging(service=True)
-    app.settings.require_role("operator")
     app.announce()
     app.queueing.require_reachable()
     tally = _consume(app, options, health)

@@ -162,6 +162,10 @@ class TelemetrySettings(Section):
         default_factory=Secret,
         description="Key of the pseudonyms that stand for devices in logs; empty: one kept on this host",
     )
+    audit_key: Secret = Field(
+        default_factory=Secret,
+        description="Key that signs the audit trail, the same on all hosts; empty: one kept on this host",
+    )
     notify: tuple[Secret, ...] = Field(
         default=(), description="Where notifications go: URLs of Apprise, or references to them"
     )

@@ -96,7 +96,7 @@ class Settings(Section):
         """Raise PermissionDeniedError where the role in force may less than this one."""
         if ROLES.index(self.access.role) < ROLES.index(role):
             raise PermissionDeniedError(
-                f"this needs the role {role}, and the role in force is {self.access.role}",
+                f"this needs the role {role}, and the profile {self.profile} has the role {self.access.role}",
                 hint=f"access.role comes from: {self.origins['access.role']}",
             )
 

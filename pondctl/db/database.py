@@ -45,6 +45,8 @@ class Database:
         self.host_engine = build_engine(host)
         self.state_engine = self.host_engine if state is host else build_engine(state)
         self._version_is_right = False
+        # Looks at the database once, as soon as it is known to be the right one.
+        self.greet: Callable[[Unit], None] | None = None
 
     @classmethod
     def open(
@@ -98,9 +100,14 @@ class Database:
         if not self._version_is_right:
             require_file(self.host_address)
             require_file(self.state_address)
-            self._redo(require_version, writing=False)
+            self._redo(self._begin, writing=False)
             self._version_is_right = True
         return self._redo(work, writing=writing)
+
+    def _begin(self, unit: Unit) -> None:
+        require_version(unit)
+        if self.greet is not None:
+            self.greet(unit)
 
     def _redo(self, work: Callable[[Unit], T], *, writing: bool) -> T:
         """What was put off is done here, on its own: the work itself is over and never done again."""

@@ -12,6 +12,7 @@ from typing import Self
 import sqlalchemy as sa
 
 from pondctl.db.alerts import Alerts
+from pondctl.db.audit_rows import AuditRows, DeviceKeyRows
 from pondctl.db.bulk_changes import BulkChanges
 from pondctl.db.bulk_facts import BulkFacts
 from pondctl.db.change_log import ChangeLog
@@ -249,6 +250,16 @@ class Unit:
     def vitals(self) -> Vitals:
         """What alerts and `status` are judged by."""
         return Vitals(self.state, self.own_tables)
+
+    @cached_property
+    def audit(self) -> AuditRows:
+        """Who did what."""
+        return AuditRows(self.state, self.own_tables)
+
+    @cached_property
+    def device_keys(self) -> DeviceKeyRows:
+        """What the pseudonyms of devices are made with."""
+        return DeviceKeyRows(self.state, self.own_tables)
 
     @cached_property
     def meta(self) -> Meta:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from collections.abc import Mapping, Sequence
 
 from pondctl.db.database import Database
 from pondctl.db.step_records import DeviceLock
 from pondctl.db.unit import Unit
 from pondctl.errors import UsageError
+from pondctl.services.running.user import user_name
 
 
 def lock_devices(database: Database, iccids: Sequence[str], reason: str | None) -> list[Mapping[str, object]]:
@@ -17,7 +16,7 @@ def lock_devices(database: Database, iccids: Sequence[str], reason: str | None) 
     words = (reason or "").strip()
     if not words:
         raise UsageError("a lock needs a reason", hint='add --reason "why"')
-    who = _who()
+    who = user_name()
 
     def write(unit: Unit) -> list[Mapping[str, object]]:
         added = {iccid: unit.locks.add(iccid, words, who) for iccid in dict.fromkeys(iccids)}
@@ -53,10 +52,3 @@ def _about(lock: DeviceLock | None) -> Mapping[str, object]:
     if lock is None:
         return {"locked_by": None, "locked_at": None, "reason": None}
     return {"locked_by": lock.locked_by, "locked_at": lock.locked_at, "reason": lock.reason}
-
-
-def _who() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a container without an entry for its user id
-        return f"uid {os.getuid()}"

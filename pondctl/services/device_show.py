@@ -16,6 +16,7 @@ from pondctl.services.device_views.facts import database_facts, differences
 from pondctl.services.device_views.timeline import Past, timeline
 from pondctl.services.queueing.dispatch import Rules
 from pondctl.services.running.run import raise_if_stopped
+from pondctl.services.targets.numbers import spelt
 from pondctl.telemetry.identifiers import pseudonym
 
 _PUNCTUATION = re.compile(r"[ \t.()/-]")
@@ -73,7 +74,7 @@ class DeviceShow:
                 f"{device[:40]!r} is neither an ICCID nor a phone number",
                 hint="an ICCID is 89 and 16 to 20 more digits",
             )
-        numbers = _spelt(digits.removeprefix("+"))
+        numbers = spelt(digits)
         raw = self.database.read(lambda unit: unit.device_rows.iccids_of(numbers, _OTHERS))
         found = list(dict.fromkeys(filter(None, map(normalize_iccid, raw))))
         if not found:
@@ -107,13 +108,3 @@ def _read_past(unit: Unit, iccid: str, limit: int) -> Past:
         lock=unit.locks.find([iccid]).get(iccid),
         packages=unit.device_rows.packages(iccid, limit),
     )
-
-
-def _spelt(digits: str) -> list[str]:
-    """A number with and without the country code of North America, which some hosts leave out."""
-    spelt = [digits, f"+{digits}"]
-    if len(digits) == 10:  # noqa: PLR2004 - a national number
-        spelt += [f"1{digits}", f"+1{digits}"]
-    elif len(digits) == 11 and digits.startswith("1"):  # noqa: PLR2004 - the same with its country code
-        spelt.append(digits[1:])
-    return spelt

@@ -162,6 +162,7 @@ class Reconcile:
         MendAll(
             c,
             c.run,
+            self.actor.trail,
             self.sides,
             self.outbox,
             reviewed=plan is not None,

@@ -14,13 +14,15 @@ from pondctl.models import Stop
 from pondctl.services.lifecycle.claiming import Begun, Claiming
 from pondctl.services.lifecycle.request import Work
 from pondctl.services.lifecycle.turn import Turn
+from pondctl.telemetry.audit import RunChain, end_of
 
 
 class Journal:
     """Used by the main thread alone."""
 
-    def __init__(self, database: Database, stop: Stop, claiming: Claiming) -> None:
+    def __init__(self, database: Database, stop: Stop, claiming: Claiming, chain: RunChain) -> None:
         self.run_id = claiming.run_id
+        self._chain = chain
         self._database = database
         self._stop = stop
         self._claiming = claiming
@@ -55,14 +57,21 @@ class Journal:
     def commit(self, turn: Turn, works: Sequence[Work]) -> Begun:
         """Apply the turn and claim devices, in one transaction."""
         keys = [self.next_key() for _ in works]
+        entries, again = self._chain.sign(turn.audit()), False
         began = time.monotonic()
 
         def write(unit: Unit) -> Begun:
+            nonlocal again
             self.fence(unit)
             turn.apply(unit)
+            # Redone, because a commit was not heard of: the rows may be there.
+            if entries and not (again and unit.audit.end_of(self.run_id) == end_of(entries)):
+                unit.audit.add(entries)
+            again = True
             return self._claiming.claim(unit, works, keys) if works else Begun()
 
         begun = self._database.write(write)
+        self._chain.added(entries)
         self._fenced_at = began
         return begun
 

@@ -126,7 +126,7 @@ class LifeCycle:
     ) -> RunResult:
         bulk_end = self._bulk_end(request, cause)
         end = LifeEnd(self.database, self.stop, run.run_id, bulk_end)
-        journal = Journal(self.database, self.stop, self._claiming(run.run_id, request))
+        journal = Journal(self.database, self.stop, self._claiming(run.run_id, request), run.chain)
         brake = Brake(scope.total, self.limits.max_error_rate)
         engine = Engine(
             self.pond,
@@ -162,6 +162,7 @@ class LifeCycle:
             distributor_id=self.limits.distributor_id,
             bulk_change_id=bulk_change_id,
             providers=providers_of(request, self.limits, bulk_change),
+            trail=self.actor.trail,
         )
 
     def _bulk_end(self, request: LifeRequest, cause: Cause | None) -> SyncEnd | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import json
 import os
@@ -19,7 +18,8 @@ import psutil
 import structlog
 
 from pondctl.db.database import Database
-from pondctl.db.records import NewRun
+from pondctl.db.records import NewRun, RunRecord
+from pondctl.db.runs import ABANDONED
 from pondctl.db.unit import Unit
 from pondctl.errors import (
     InterruptedRunError,
@@ -29,7 +29,10 @@ from pondctl.errors import (
     UnavailableError,
 )
 from pondctl.models import Outcome, Stop
+from pondctl.services.auditing.trail import Trail
 from pondctl.services.running.measure import measure_run
+from pondctl.services.running.user import user_name
+from pondctl.telemetry.audit import AuditEntry, Draft, Link, RunChain, without_secrets
 from pondctl.telemetry.call_times import take_calls
 from pondctl.telemetry.logs import in_log_context, log_context
 
@@ -41,9 +44,10 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who runs this, on which profile, and why."""
+    """Who runs this, on which profile, and why; and where that goes on record."""
 
     profile: str
+    trail: Trail
     reason: str | None = None
 
 
@@ -55,8 +59,9 @@ def new_run_id() -> str:
 class Run:
     """A claimed run. Each batch calls `fence` in its own transaction: without a lease it writes nothing."""
 
-    def __init__(self, run_id: str, database: Database, stop: Stop) -> None:
-        self.run_id = run_id
+    def __init__(self, chain: RunChain, database: Database, stop: Stop) -> None:
+        self.run_id = chain.run_id
+        self.chain = chain
         self._database = database
         self._stop = stop
         self._over = threading.Event()
@@ -110,13 +115,14 @@ def claimed_run(
 ) -> Iterator[Run]:
     """Claim `target` for this run and keep the claim alive; release it however the block ends.
 
-    Raises `BusyError` when another run holds it. The block itself records how it ended well
-    (`unit.runs.finish`, in the transaction of its last effect); an exception is recorded here.
+    Raises `BusyError` when another run holds it, and where the run cannot be put on record. The block
+    itself records how it ended well (`unit.runs.finish`, in the transaction of its last effect); an
+    exception is recorded here.
     """
     new = _describe(run_id, command, target, actor, arguments)
     with log_context(run_id=run_id, **_item(target)):
-        database.write(lambda unit: unit.runs.claim(new, is_alive))
-        run = Run(run_id, database, stop)
+        begun = database.write(lambda unit: _claim(unit, new, actor.trail))
+        run = Run(actor.trail.chain_of(begun), database, stop)
         heart = threading.Thread(target=in_log_context(run.keep_alive), name="heartbeat", daemon=True)
         heart.start()
         state = "done"
@@ -130,6 +136,7 @@ def claimed_run(
             run.end()
             heart.join(timeout=5)
             _keep_calls(database, run_id)
+            _put_end_on_record(database, run.chain, actor.trail)
             measure_run(database, run_id, command, state=state, seconds=run.seconds, counts=run.counts)
 
 
@@ -137,8 +144,45 @@ def record_run(
     unit: Unit, *, run_id: str, command: str, actor: Actor, arguments: Mapping[str, object]
 ) -> None:
     """Keep a run that begins and ends in this very transaction: it needs no lease and no heartbeat."""
-    unit.runs.claim(_describe(run_id, command, None, actor, arguments), is_alive)
+    begun = _claim(unit, _describe(run_id, command, None, actor, arguments), actor.trail)
     unit.runs.finish(run_id, "done", {}, None)
+    ended = _ended(unit.runs.get(run_id), Link(0, begun.mac))
+    actor.trail.append(unit, ended)
+    actor.trail.run_ids.append(run_id)
+
+
+def _claim(unit: Unit, new: NewRun, trail: Trail) -> AuditEntry:
+    dead = unit.runs.claim(new, is_alive)
+    if dead is not None:
+        trail.seal(unit, dead)
+    body = {"target": new.target, "arguments": without_secrets(new.arguments)}
+    return trail.append(unit, Draft("run.begun", new.command, body, new.run_id, new.reason))
+
+
+def _ended(run: RunRecord, end: Link) -> Draft:
+    """Also says where the run's own chain ends, so that nothing can be cut from it."""
+    body = {"state": run.state, "counts": dict(run.counts), "error": run.error}
+    return Draft(
+        "run.ended",
+        run.command,
+        {**without_secrets(body), "rows": end.sequence, "last": end.mac},
+        run.run_id,
+        run.reason,
+    )
+
+
+def _put_end_on_record(database: Database, chain: RunChain, trail: Trail) -> None:
+    def write(unit: Unit) -> AuditEntry | None:
+        run = unit.runs.get(chain.run_id)
+        # Who took over has sealed the chain already.
+        return None if run.state == ABANDONED else trail.append(unit, _ended(run, chain.end))
+
+    try:
+        ended = database.write(write)
+    except PondctlError as error:
+        _log.error("the audit trail lacks the end of a run", run_id=chain.run_id, error=error.message)
+    else:
+        trail.keep_head(*filter(None, [ended]))
 
 
 def raise_if_stopped(stop: Stop, how_to_go_on: str) -> None:
@@ -185,14 +229,6 @@ def _describe(
         reason=actor.reason,
         arguments=dict(arguments),
     )
-
-
-def user_name() -> str:
-    """Who runs this process, as the operating system says it."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a container without an entry for its user id
-        return f"uid {os.getuid()}"
 
 
 def this_host() -> str:

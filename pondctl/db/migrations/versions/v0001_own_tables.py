@@ -36,6 +36,7 @@ def _tables() -> dict[str, tuple[Part, ...]]:
         "token": _token(),
         "observation": _observation(),
         "audit": _audit(),
+        "device_key": _device_key(),
         "device_lock": _device_lock(),
         "device_check": _device_check(),
         "alert": _alert(),
@@ -218,19 +219,28 @@ def _observation() -> tuple[Part, ...]:
 def _audit() -> tuple[Part, ...]:
     return (
         row_id(),
-        sa.Column("sequence", sa.BigInteger(), nullable=False, unique=True),
+        word("chain", 64),
+        big("sequence"),
         word("run_id", 64, null=True),
-        word("event", 60),
+        word("event", 40),
+        word("command", 60),
         word("actor", 200),
         word("host", 200),
         word("profile", 100),
         long_text("reason"),
+        word("device", 20, null=True),
         long_text("body", null=False),
+        moment("recorded_at"),
+        word("key_id", 16),
         word("previous_mac", 64),
         word("mac", 64),
-        moment("recorded_at"),
-        sa.Index("ix_pondctl_audit_run", "run_id"),
+        sa.Index("ux_pondctl_audit_chain", "chain", "sequence", unique=True),
+        sa.Index("ix_pondctl_audit_run", "run_id", "id"),
     )
+
+
+def _device_key() -> tuple[Part, ...]:
+    return (row_id(), word("branch", 40, unique=True), word("secret", 64), moment("made_at"))
 
 
 def _device_lock() -> tuple[Part, ...]:
