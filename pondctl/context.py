@@ -181,6 +181,7 @@ class AppContext:
             state_url=settings.database.state_url.reveal(),
             state_schema=settings.database.state_schema,
             names=settings.database.names,
+            service_provider_ids=settings.access.service_provider_ids,
         )
         self._opened.callback(database.close)
         database.greet = bind_known_device_keys
