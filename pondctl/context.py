@@ -87,6 +87,8 @@ class AppContext:
         self.workers = workers
         self.override("thingspace.requests_per_second", requests_per_second)
         self.override("pond.requests_per_second", requests_per_second)
+        if self._role != "viewer":
+            _ = self.settings  # refuses the role before anything else is looked at
 
     def admit(
         self,
@@ -97,13 +99,14 @@ class AppContext:
         *,
         makes_tables: bool = False,
     ) -> None:
-        """Take the role that the command needs, asked for as soon as the settings are known, before any
-        call. What needs more than to look goes on record before the database is used.
-        """
-        from pondctl.services.auditing.action import Action
+        """Take the role that the command needs: no settings are given out without it.
 
+        What needs more than to look goes on record before the database is used.
+        """
         self._role = role
         if role != "viewer":
+            from pondctl.services.auditing.action import Action
+
             name = command.partition(" ")[2] or command
             self._action = Action(name, arguments, reason, makes_tables=makes_tables)
 
@@ -184,6 +187,7 @@ class AppContext:
             state_url=settings.database.state_url.reveal(),
             state_schema=settings.database.state_schema,
             names=settings.database.names,
+            service_provider_ids=settings.access.service_provider_ids,
         )
         self._opened.callback(database.close)
         database.greet = bind_known_device_keys

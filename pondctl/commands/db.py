@@ -88,7 +88,7 @@ def prune(
     from pondctl.services.db import prune_database
 
     context: AppContext = ctx.obj
-    context.use(output=output)
     context.override("limits.retention_days", days)
+    context.use(output=output)
     context.announce()
     context.output.record(prune_database(context.database, context.settings.limits.retention_days))

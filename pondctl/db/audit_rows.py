@@ -11,7 +11,9 @@ import sqlalchemy as sa
 
 from pondctl.db.batches import execute_many
 from pondctl.db.dialects import utcnow
+from pondctl.db.driver_errors import Trouble, diagnose
 from pondctl.db.own_tables import OwnTables
+from pondctl.errors import DatabaseUnavailableError
 from pondctl.telemetry.audit import MAIN, AuditEntry, Link
 
 
@@ -43,8 +45,18 @@ class AuditRows:
         return self._end(chain, "")
 
     def add(self, entries: Sequence[AuditEntry]) -> None:
-        """Add rows to the end of their chain."""
-        execute_many(self._connection, sa.insert(self._table).inline(), [asdict(entry) for entry in entries])
+        """Add rows to the end of their chain; raises where that is refused, whatever the cause."""
+        rows = [asdict(entry) for entry in entries]
+        try:
+            execute_many(self._connection, sa.insert(self._table).inline(), rows)
+        except sa.exc.DBAPIError as error:
+            found = diagnose(error)
+            if found.trouble is not Trouble.OTHER:
+                raise
+            raise DatabaseUnavailableError(
+                f"the audit trail cannot be written, so nothing more is done: {found.words}",
+                hint="once it can be, run the same command again",
+            ) from error
 
     def page(self, after_id: int, limit: int) -> list[tuple[int, AuditEntry]]:
         """The next rows in the order in which they were written; `after_id` 0 begins."""

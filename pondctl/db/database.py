@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final, Self, TypeVar
 
 import sqlalchemy as sa
@@ -56,6 +56,7 @@ class Database:
         state_url: str = "",
         state_schema: str = "pondctl",
         names: Mapping[str, str] | None = None,
+        service_provider_ids: Collection[int] = (),
     ) -> Self:
         """Read the settings; no connection is made yet.
 
@@ -64,7 +65,8 @@ class Database:
         host = read_url(url)
         state = read_url(state_url) if state_url and state_url != url else host
         own_names = OwnNames(None if state.is_sqlite else state_schema)
-        return cls(host, state, build_host_tables(names or {}), OwnTables(own_names))
+        host_tables = build_host_tables(names or {}, service_provider_ids)
+        return cls(host, state, host_tables, OwnTables(own_names))
 
     @property
     def is_one(self) -> bool:

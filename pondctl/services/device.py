@@ -8,6 +8,7 @@ from pondctl.db.database import Database
 from pondctl.db.step_records import DeviceLock
 from pondctl.db.unit import Unit
 from pondctl.errors import UsageError
+from pondctl.services._visible import require_visible_devices
 from pondctl.services.running.user import user_name
 
 
@@ -19,6 +20,7 @@ def lock_devices(database: Database, iccids: Sequence[str], reason: str | None) 
     who = user_name()
 
     def write(unit: Unit) -> list[Mapping[str, object]]:
+        require_visible_devices(unit, iccids)
         added = {iccid: unit.locks.add(iccid, words, who) for iccid in dict.fromkeys(iccids)}
         locks = unit.locks.find(added)
         return [_line(locks[iccid], changed=new) for iccid, new in added.items()]
@@ -34,6 +36,7 @@ def unlock_devices(
         raise UsageError("taking a lock off needs a reason", hint='add --reason "why"')
 
     def write(unit: Unit) -> list[Mapping[str, object]]:
+        require_visible_devices(unit, iccids)
         distinct = list(dict.fromkeys(iccids))
         locks = unit.locks.find(distinct)
         return [

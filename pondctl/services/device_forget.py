@@ -8,6 +8,7 @@ from functools import partial
 from pondctl.db.database import Database
 from pondctl.db.unit import Unit
 from pondctl.errors import UsageError
+from pondctl.services._visible import require_visible_devices
 from pondctl.services.targets.numbers import spelt
 from pondctl.telemetry.device_keys import DeviceKeys
 from pondctl.telemetry.identifiers import bare
@@ -30,6 +31,7 @@ def forget_device(database: Database, iccid: str, reason: str | None) -> Mapping
 
 
 def _forget(iccid: str, unit: Unit) -> Mapping[str, object]:
+    require_visible_devices(unit, [iccid])
     changes = unit.device_rows.changes(iccid, _ROWS)
     numbers = sorted({str(row["MSISDN"]) for row in changes if row["MSISDN"]})
     names = {bare(iccid), *(bare(each) for number in numbers for each in spelt(number))}

@@ -10,6 +10,7 @@ from pondctl.db.database import Database
 from pondctl.db.unit import Unit
 from pondctl.errors import NotFoundError, UsageError
 from pondctl.models import Carrier, Stop, normalize_iccid
+from pondctl.services._visible import require_visible_devices
 from pondctl.services.device_views.cache import DeviceCache
 from pondctl.services.device_views.carriers_now import Carriers, Side
 from pondctl.services.device_views.facts import database_facts, differences
@@ -40,6 +41,7 @@ class DeviceShow:
         `fresh`: ask the carriers although they were asked a moment ago. `limit`: of each kind of event.
         """
         iccid, others = self._find(device)
+        self.database.read(lambda unit: require_visible_devices(unit, [iccid]))
         now = self._now(iccid, fresh)
         raise_if_stopped(self.stop, "nothing was changed")
         past = self.database.read(lambda unit: _read_past(unit, iccid, limit))

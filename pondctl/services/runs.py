@@ -14,6 +14,7 @@ from pondctl.db.step_records import StepKind, StoredStep
 from pondctl.db.unit import Unit
 from pondctl.errors import UsageError
 from pondctl.models import Operation
+from pondctl.services._visible import visible_run, visible_runs
 
 _PAGE = 500
 _RESUMABLE = frozenset(str(operation) for operation in Operation) - {str(Operation.SYNC)}
@@ -32,16 +33,19 @@ def list_runs(database: Database, limit: int | None, chosen: RunFilter) -> list[
     """The newest runs."""
 
     def read(unit: Unit) -> list[RunRecord]:
-        return unit.runs.list_recent(
-            limit, state=chosen.state, command=chosen.command, stale_only=chosen.stale_only
+        # Where some may not be seen, the database cannot tell how many are to be read.
+        most = None if unit.host_tables.service_provider_ids else limit
+        found = unit.runs.list_recent(
+            most, state=chosen.state, command=chosen.command, stale_only=chosen.stale_only
         )
+        return visible_runs(unit, found)[:limit]
 
     return [_line(run) for run in database.read(read)]
 
 
 def show_run(database: Database, run_id: str, limit: int | None) -> Mapping[str, object]:
     """One run with its outcomes and steps, at most `limit` of each. Raises `NotFoundError`."""
-    run = database.read(lambda unit: unit.runs.get(run_id))
+    run = database.read(lambda unit: visible_run(unit, run_id))
     outcomes, more_outcomes = _first(_outcomes(database, run_id), limit)
     steps, more_steps = _first(_steps(database, run_id), limit)
     return {
@@ -64,7 +68,7 @@ def cancel_run(database: Database, run_id: str, reason: str | None) -> Mapping[s
     """Ask a run, on whatever host, to stop in an orderly way; it does so within a heartbeat."""
 
     def write(unit: Unit) -> RunRecord:
-        unit.runs.get(run_id)
+        visible_run(unit, run_id)
         if not unit.runs.request_cancel(run_id, reason):
             raise UsageError(f"run {run_id} has ended already", hint=f"`pondctl runs show {run_id}`")
         return unit.runs.get(run_id)

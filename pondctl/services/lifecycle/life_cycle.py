@@ -11,6 +11,7 @@ from pondctl.db.batches import chunks
 from pondctl.db.database import Database
 from pondctl.errors import BusyError, NotFoundError, PondctlError, UsageError
 from pondctl.models import Operation, Outcome, Retry, RunResult, Stop
+from pondctl.services._visible import visible_run
 from pondctl.services.lifecycle.brake import Brake
 from pondctl.services.lifecycle.claiming import Claiming, is_over
 from pondctl.services.lifecycle.end import LifeEnd
@@ -52,7 +53,7 @@ class LifeCycle:
 
     def resumed(self, run_id: str) -> tuple[LifeRequest, Scope]:
         """What is left of an earlier run. Raises `BusyError` while it is alive."""
-        record = self.database.read(lambda unit: unit.runs.get(run_id))
+        record = self.database.read(lambda unit: visible_run(unit, run_id))
         if record.command not in set(Operation) - {Operation.SYNC}:
             raise UsageError(
                 f"run {run_id} was `{record.command}`, which is not resumed",
