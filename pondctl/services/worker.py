@@ -29,6 +29,7 @@ _TOGETHER: Final = 50
 _TURN_SECONDS: Final = 0.25
 _CHORES_EVERY_SECONDS: Final = 1.0
 _LONGEST_PAUSE: Final = 30.0
+_SOON_SECONDS: Final = 0.3
 # A platform kills 30 seconds after SIGTERM; a long poll and a carrier call in flight end within this.
 _WIND_DOWN_SECONDS: Final = 20.0
 _SIGNALS: Final = {"sigint": InterruptedRunError, "sigterm": TerminatedRunError}
@@ -110,7 +111,7 @@ class Worker:
 
     def _ask(self) -> None:
         """Keep the polls going; never for more than can be begun at once, but while all goes quickly."""
-        if time.monotonic() < self._paused_until or (self._options.once and self._dry):
+        if self._waits():
             return
         quick = self._quick >= _QUICK_AFTER
         while self._post.polls < (_QUICK_POLLS if quick else 1):
@@ -123,11 +124,18 @@ class Worker:
             alone = not self._busy and self._post.is_quiet
             self._post.ask(limit, partial(self._polled, alone), self._in_trouble)
 
+    def _waits(self) -> bool:
+        paused = time.monotonic() < self._paused_until
+        return self._dry or (paused and self._busy > 0) if self._options.once else paused
+
     def _polled(self, alone: bool, looked: Looked) -> None:
         self._arrived(looked)
         if looked.received == 0:
             self._quick = 0
             self._dry = alone and self._is_idle()
+        elif self._options.once and self._busy:
+            # The last poll has to begin when all is done: where that is soon, none stands in its way.
+            self._paused_until = time.monotonic() + _SOON_SECONDS
 
     def _arrived(self, looked: Looked) -> None:
         self._trouble_since = None
