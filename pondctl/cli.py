@@ -40,7 +40,7 @@ from pondctl.commands import (
     watch,
     worker,
 )
-from pondctl.commands._everywhere import ConfigFile, Profile, Quiet, Verbose, with_shared_options
+from pondctl.commands._everywhere import ConfigFile, DebugHttp, Profile, Quiet, Verbose, with_shared_options
 from pondctl.context import AppContext
 from pondctl.errors import ExitCode, PondctlError, UnavailableError, UsageError
 
@@ -103,6 +103,7 @@ def _root(
     config: ConfigFile = None,
     verbose: Verbose = 0,
     quiet: Quiet = False,
+    debug_http: DebugHttp = False,
     log_format: Annotated[
         Literal["auto", "console", "json"],
         typer.Option(help="How logs are written; auto: for people on a terminal, JSON elsewhere."),
@@ -113,7 +114,8 @@ def _root(
 ) -> None:
     """Bring device-status bulk changes to their end over ThingSpace and POND."""
     app: AppContext = ctx.obj
-    app.choose(profile=profile, config=config, verbose=verbose, quiet=quiet, log_format=log_format)
+    app.choose(profile=profile, config=config, verbose=verbose, quiet=quiet, debug_http=debug_http)
+    app.log_format = log_format
 
 
 def build(commands: Sequence[Entry]) -> typer.Typer:

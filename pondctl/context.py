@@ -40,6 +40,7 @@ class AppContext:
         self.config_file: Path | None = None
         self.verbose = 0
         self.quiet = False
+        self.debug_http = False
         self.log_format = "auto"
         self.workers = 8
         self.dry_run = False
@@ -62,14 +63,14 @@ class AppContext:
         config: Path | None = None,
         verbose: int = 0,
         quiet: bool = False,
-        log_format: str | None = None,
+        debug_http: bool = False,
     ) -> None:
         """Take the options that stand before or after the subcommand; what stands later wins."""
         self.profile = profile or self.profile
         self.config_file = config or self.config_file
         self.verbose += verbose
         self.quiet = self.quiet or quiet
-        self.log_format = log_format or self.log_format
+        self.debug_http = self.debug_http or debug_http
 
     def use(
         self,
@@ -123,16 +124,20 @@ class AppContext:
 
     def start_logging(self, *, service: bool = False) -> None:
         """Send logs to stderr as the options ask for; `service` (a worker) tells the normal flow too."""
+        from pondctl.telemetry import exchanges
         from pondctl.telemetry.device_keys import DeviceKeys
         from pondctl.telemetry.identifiers import bind_device_keys, bind_key
         from pondctl.telemetry.logs import configure
 
         as_json = self.log_format == "json" or (self.log_format == "auto" and not sys.stderr.isatty())
         level = logging.INFO if service or self.log_format == "json" else logging.WARNING
-        if self.quiet:
+        if self.debug_http:
+            level = logging.DEBUG
+        elif self.quiet:
             level = logging.ERROR
         elif self.verbose:
             level = logging.DEBUG
+        exchanges.switch(on=self.debug_http)
         bind_key(self._pseudonym_key)
         # Until a database says more: a pseudonym without a key row could never be forgotten.
         bind_device_keys(DeviceKeys.fresh())

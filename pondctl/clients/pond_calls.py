@@ -79,7 +79,7 @@ class PondCalls:
             except UnreadableError as error:
                 raise RepeatableError(f"POND: {error}", category=Category.CARRIER_UNAVAILABLE) from None
         _log.debug(
-            "carrier refused", status=refusal.status, request_id=response.request.headers.get(REQUEST_ID)
+            "carrier refused", http_status=refusal.status, request_id=response.request.headers.get(REQUEST_ID)
         )
         certain = temporary_error(refusal) or access_error(refusal)
         if certain is not None:

@@ -18,6 +18,7 @@ from pondctl.clients.tokens import TokenStore
 from pondctl.errors import AuthenticationError, Category, ConfigurationError
 from pondctl.models import StoredTokens
 from pondctl.telemetry import metrics
+from pondctl.telemetry.redact import register_secret
 
 # A bearer is renewed when it has so little left, a session when it was idle for so long (ThingSpace
 # ends it after 20 minutes).
@@ -151,6 +152,8 @@ class ThingSpaceAuth(httpx.Auth):
         return self._keep(bearer, stored.bearer_seconds_left, session, stored.session_idle_seconds)
 
     def _keep(self, bearer: str, seconds_left: float, session: str, idle_seconds: float) -> _Tokens:
+        for token in (bearer, session):
+            register_secret(token, lasting=False)
         now = self._clock()
         self._used_at = self._touched_at = now - idle_seconds
         # Inside its hour a bearer is issued again with what is left: a short one is used up in halves.
@@ -186,6 +189,7 @@ class ThingSpaceAuth(httpx.Auth):
         if login.is_unwell(response):
             raise _Unwell
         bearer, seconds_left = login.read_bearer(response, self._base_url)
+        register_secret(bearer, lasting=False)
         self._store.save_bearer(bearer, seconds_left)
         return bearer, seconds_left
 

@@ -42,9 +42,22 @@ Quiet = Annotated[
     typer.Option("--quiet", "-q", rich_help_panel=_PANEL, help="Silent on success; log errors only."),
 ]
 
+DebugHttp = Annotated[
+    bool,
+    typer.Option(
+        "--debug-http",
+        rich_help_panel=_PANEL,
+        help="Log in detail, requests and answers too, without secrets.",
+    ),
+]
+
 
 def _everywhere(
-    profile: Profile = None, config: ConfigFile = None, verbose: Verbose = 0, quiet: Quiet = False
+    profile: Profile = None,
+    config: ConfigFile = None,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+    debug_http: DebugHttp = False,
 ) -> None:
     """Only its signature is used: these parameters are added to each command."""
 

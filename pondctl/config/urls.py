@@ -37,6 +37,8 @@ def queue_url(text: str) -> str:
         return text
     parts = _split(text)
     _require_tls(parts)
+    if parts.query or parts.fragment:
+        raise ValueError("must have no query and no fragment")
     if "/" not in parts.path.strip("/"):
         raise ValueError("must be the whole URL of a queue, https://sqs.REGION.amazonaws.com/ACCOUNT/NAME")
     return text

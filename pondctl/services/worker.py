@@ -203,7 +203,7 @@ class Worker:
             return
         pause = min(_LONGEST_PAUSE, 1 + lasted / 2)
         self._paused_until = now + pause
-        _log.warning("trying again", error=str(error), pause_seconds=round(pause, 1))
+        _log.warning("trying again", error=str(error), retry_in_seconds=round(pause, 1))
 
     def _start_chores(self) -> None:
         last = self._options.once and self._dry and self._is_idle()

@@ -25,7 +25,14 @@ def _own_logging() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     bind_key(b"k" * 32)
+    # A client that was opened before has silenced them.
+    libraries = {name: logging.getLogger(name) for name in ("httpx", "httpcore")}
+    levels = {name: library.level for name, library in libraries.items()}
+    for library in libraries.values():
+        library.setLevel(logging.NOTSET)
     yield
+    for name, library in libraries.items():
+        library.setLevel(levels[name])
     root.handlers, root.level = handlers, level
     logging.captureWarnings(False)
     structlog.reset_defaults()

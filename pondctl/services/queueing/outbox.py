@@ -141,7 +141,9 @@ def _record(unit: Unit, batch: Sequence[QueueMessage], results: Sequence[BatchRe
         else:
             pause = min(_AGAIN_SECONDS * 2 ** min(message.receive_count - 1, 10), _LONGEST_PAUSE)
             unit.messages.note_error(message, result.error, pause)
-            _log.warning("message not sent", key=message.key, error=result.error, again_in_seconds=pause)
+            _log.warning(
+                "message not sent", message_id=message.key, error=result.error, retry_in_seconds=pause
+            )
 
 
 def _bury(unit: Unit, message: QueueMessage, error: str) -> None:
@@ -160,4 +162,4 @@ def _bury(unit: Unit, message: QueueMessage, error: str) -> None:
         )
     )
     unit.messages.delete(message)
-    _log.error("message refused for good", key=message.key, error=error)
+    _log.error("message refused for good", message_id=message.key, error=error)
