@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from pondctl.clients.pacing import Pace
     from pondctl.clients.pond import PondClient
     from pondctl.clients.thingspace import ThingSpaceClient
+    from pondctl.clients.tokens import TokenStore
     from pondctl.config import Settings
     from pondctl.config.sections import Role
     from pondctl.context_queue import QueueContext
     from pondctl.db.database import Database
-    from pondctl.db.tokens import DatabaseTokenStore
     from pondctl.output.console import Output
     from pondctl.services.auditing.action import Action
     from pondctl.services.auditing.trail import Trail
@@ -210,15 +210,16 @@ class AppContext:
         return EMBEDDED_QUEUE if url == "database" else url
 
     @cached_property
-    def token_store(self) -> DatabaseTokenStore:
+    def token_store(self) -> TokenStore:
         """The ThingSpace tokens that all processes and hosts share."""
+        from pondctl.clients.looking import LookingTokens
         from pondctl.db.tokens import DatabaseTokenStore
 
         self.settings.require(
             "thingspace.client_id", "thingspace.client_secret", "thingspace.username", "thingspace.password"
         )
         thingspace = self.settings.thingspace
-        return DatabaseTokenStore(
+        store = DatabaseTokenStore(
             self.database,
             base_url=thingspace.base_url,
             client_id=thingspace.client_id,
@@ -226,16 +227,19 @@ class AppContext:
             username=thingspace.username,
             password=thingspace.password.reveal(),
         )
+        return LookingTokens(store) if self._role == "viewer" else store
 
     def pace(self, carrier: str, account: str, requests_per_second: float) -> Pace:
         """Allow calls at a rate that all processes share; a dry run, which writes nothing, keeps its own."""
-        if self.dry_run:
-            from pondctl.clients.pacing import LocalPace
-
-            return LocalPace(requests_per_second, self.stop)
+        from pondctl.clients.looking import LookingPace
+        from pondctl.clients.pacing import LocalPace
         from pondctl.db.pace import DatabasePace
 
-        return DatabasePace(self.database, f"{carrier}:{account}", requests_per_second, self.stop)
+        own = LocalPace(requests_per_second, self.stop)
+        if self.dry_run:
+            return own
+        shared = DatabasePace(self.database, f"{carrier}:{account}", requests_per_second, self.stop)
+        return LookingPace(shared, own) if self._role == "viewer" else shared
 
     @cached_property
     def thingspace(self) -> ThingSpaceClient:
