@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pondctl.errors import PermissionDeniedError, PondctlError
+from pondctl.context_audit import Admission
+from pondctl.errors import PondctlError
 from pondctl.models import EMBEDDED_QUEUE, Stop
 from pondctl.telemetry import metrics
 
@@ -20,13 +21,10 @@ if TYPE_CHECKING:
     from pondctl.clients.thingspace import ThingSpaceClient
     from pondctl.clients.tokens import TokenStore
     from pondctl.config import Settings
-    from pondctl.config.sections import Role
     from pondctl.context_queue import QueueContext
     from pondctl.context_telemetry import TelemetryContext
     from pondctl.db.database import Database
-    from pondctl.db.tokens import DatabaseTokenStore
     from pondctl.output.console import Output
-    from pondctl.services.auditing.action import Action
     from pondctl.services.auditing.trail import Trail
     from pondctl.services.running.run import Actor
     from pondctl.services.sync_bulk import SyncBulk
@@ -52,9 +50,7 @@ class AppContext:
         self._overrides: dict[str, object] = {}
         self._stop = Stop()
         self._opened = ExitStack()
-        self._role: Role = "viewer"
-        self._action: Action | None = None
-        self._trail: Trail | None = None
+        self.admission = Admission(self)
 
     def choose(
         self,
@@ -88,34 +84,8 @@ class AppContext:
         self.workers = workers
         self.override("thingspace.requests_per_second", requests_per_second)
         self.override("pond.requests_per_second", requests_per_second)
-        if self._role != "viewer":
+        if self.admission.role != "viewer":
             _ = self.settings  # refuses the role before anything else is looked at
-
-    def admit(
-        self,
-        role: Role,
-        command: str,
-        arguments: Mapping[str, object],
-        reason: str | None,
-        *,
-        makes_tables: bool = False,
-    ) -> None:
-        """Take the role that the command needs: no settings are given out without it.
-
-        What needs more than to look goes on record before the database is used.
-        """
-        self._role = role
-        if role != "viewer":
-            from pondctl.services.auditing.action import Action
-
-            name = command.partition(" ")[2] or command
-            self._action = Action(name, arguments, reason, makes_tables=makes_tables)
-
-    def put_outcome_on_record(self, error: BaseException | None) -> None:
-        """The command has come to its end, if with this error."""
-        action, self._action = self._action, None
-        if action is not None:
-            action.end(error)
 
     def override(self, key: str, value: object) -> None:
         """Set a setting from a flag of the command; None leaves it. The policy of the host still binds."""
@@ -177,14 +147,13 @@ class AppContext:
         for warning in settings.warnings:
             self.output.warn(warning)
         metrics.switch(on=bool(settings.telemetry.metrics_file))
-        settings.require_role(self._role)
+        settings.require_role(self.admission.role)
         return settings
 
     @cached_property
     def database(self) -> Database:
         """The host system's database and pondctl's own tables; connects at the first unit of work."""
         from pondctl.db.database import Database
-        from pondctl.services.auditing.trail import bind_known_device_keys
 
         settings = self.settings
         database = Database.open(
@@ -195,24 +164,13 @@ class AppContext:
             service_provider_ids=settings.access.service_provider_ids,
         )
         self._opened.callback(database.close)
-        database.greet = bind_known_device_keys
-        if self._action is not None:
-            self._action.begin(self._trail_of(database))
+        self.admission.opened(database)
         return database
 
     @cached_property
     def trail(self) -> Trail:
         """The audit trail."""
-        return self._trail_of(self.database)
-
-    def _trail_of(self, database: Database) -> Trail:
-        from pondctl.services.auditing.trail import Trail
-        from pondctl.telemetry.audit_head import HeadFile
-
-        if self._trail is None:
-            head = HeadFile(f"{database.state_address.shown} {self.settings.database.state_schema}")
-            self._trail = Trail(database, self.settings.profile, self._audit_key, head)
-        return self._trail
+        return self.admission.trail_of(self.database)
 
     @property
     def queue_name(self) -> str:
@@ -221,15 +179,16 @@ class AppContext:
         return EMBEDDED_QUEUE if url == "database" else url
 
     @cached_property
-    def token_store(self) -> DatabaseTokenStore:
+    def token_store(self) -> TokenStore:
         """The ThingSpace tokens that all processes and hosts share."""
+        from pondctl.clients.looking import LookingTokens
         from pondctl.db.tokens import DatabaseTokenStore
 
         self.settings.require(
             "thingspace.client_id", "thingspace.client_secret", "thingspace.username", "thingspace.password"
         )
         thingspace = self.settings.thingspace
-        return DatabaseTokenStore(
+        store = DatabaseTokenStore(
             self.database,
             base_url=thingspace.base_url,
             client_id=thingspace.client_id,
@@ -237,16 +196,19 @@ class AppContext:
             username=thingspace.username,
             password=thingspace.password.reveal(),
         )
+        return LookingTokens(store) if self.admission.role == "viewer" else store
 
     def pace(self, carrier: str, account: str, requests_per_second: float) -> Pace:
         """Allow calls at a rate that all processes share; a dry run, which writes nothing, keeps its own."""
-        if self.dry_run:
-            from pondctl.clients.pacing import LocalPace
-
-            return LocalPace(requests_per_second, self.stop)
+        from pondctl.clients.looking import LookingPace
+        from pondctl.clients.pacing import LocalPace
         from pondctl.db.pace import DatabasePace
 
-        return DatabasePace(self.database, f"{carrier}:{account}", requests_per_second, self.stop)
+        own = LocalPace(requests_per_second, self.stop)
+        if self.dry_run:
+            return own
+        shared = DatabasePace(self.database, f"{carrier}:{account}", requests_per_second, self.stop)
+        return LookingPace(shared, own) if self.admission.role == "viewer" else shared
 
     @cached_property
     def thingspace(self) -> ThingSpaceClient:
@@ -383,17 +345,3 @@ class AppContext:
         except PondctlError:
             key = ""  # a log line must not fail because the settings do
         return key.encode() if key else stored_key()
-
-    def _audit_key(self) -> bytes:
-        from pondctl.telemetry.host_keys import host_key, key_file
-
-        key = self.settings.telemetry.audit_key.reveal()
-        if key:
-            return key.encode()
-        try:
-            return host_key("audit")
-        except OSError as error:
-            raise PermissionDeniedError(
-                f"no audit trail without a key, and {key_file('audit')} cannot be kept: {error.strerror}",
-                hint="set telemetry.audit_key to a secret (file:PATH, env:NAME, …), the same on all hosts",
-            ) from None

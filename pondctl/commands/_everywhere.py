@@ -99,11 +99,13 @@ def _run(ctx: typer.Context, command: Callable[..., None], access: Access, given
     app: AppContext = ctx.obj
     arguments = {name: value for name, value in given.items() if name not in _NO_ARGUMENTS}
     role = access.role_for(given)
-    app.admit(role, ctx.command_path, arguments, given.get("reason"), makes_tables=access.makes_tables)
+    app.admission.admit(
+        role, ctx.command_path, arguments, given.get("reason"), makes_tables=access.makes_tables
+    )
     try:
         command(**given)
     except BrokenPipeError:
         # Whoever read our output went away: nothing to say, and nobody to say it to.
         raise typer.Exit(ExitCode.UNAVAILABLE) from None
     finally:
-        app.put_outcome_on_record(sys.exception())
+        app.admission.ended(sys.exception())

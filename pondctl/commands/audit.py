@@ -68,7 +68,8 @@ def verify(
     if head is not None and end is None:
         raise UsageError("--head is no head", hint="it looks as `pondctl audit verify` prints it: 42:0a1b…")
     trail = context.trail
-    keys = [trail.key, *(AuditKey(secret) for path in key_file or () for secret in _secrets(path))]
+    given = [AuditKey(secret) for path in key_file or () for secret in _secrets(path)]
+    keys = given if given and not trail.has_key else [*given, trail.key]
     ends = {**trail.head.ends(), **({end.sequence: end.mac} if end else {})}
     verdict = verify_audit(context.database, {key.id: key for key in keys}, ends)
     if not ends:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -46,7 +46,7 @@ class AuditRows:
 
     def add(self, entries: Sequence[AuditEntry]) -> None:
         """Add rows to the end of their chain; raises where that is refused, whatever the cause."""
-        rows = [asdict(entry) for entry in entries]
+        rows = [entry._asdict() for entry in entries]
         try:
             execute_many(self._connection, sa.insert(self._table).inline(), rows)
         except sa.exc.DBAPIError as error:
@@ -62,7 +62,7 @@ class AuditRows:
         """The next rows in the order in which they were written; `after_id` 0 begins."""
         t = self._table.c
         query = sa.select(t.id, *self._columns()).where(t.id > after_id).order_by(t.id).limit(limit)
-        return [(row[0], AuditEntry(*row[1:])) for row in self._connection.execute(query)]
+        return [(row[0], AuditEntry._make(row[1:])) for row in self._connection.execute(query).all()]
 
     def newest(self, wanted: AuditFilter, before_id: int | None, limit: int) -> list[tuple[int, AuditEntry]]:
         """The newest rows first; `before_id` goes on where a page ended."""
@@ -70,7 +70,7 @@ class AuditRows:
         query = sa.select(t.id, *self._columns()).where(*self._narrowed(wanted)).order_by(t.id.desc())
         if before_id is not None:
             query = query.where(t.id < before_id)
-        return [(row[0], AuditEntry(*row[1:])) for row in self._connection.execute(query.limit(limit))]
+        return [(row[0], AuditEntry._make(row[1:])) for row in self._connection.execute(query.limit(limit))]
 
     def count(self, wanted: AuditFilter) -> int:
         """How many `newest` would give."""
@@ -92,7 +92,7 @@ class AuditRows:
         return [*where, t.recorded_at >= wanted.since] if wanted.since is not None else where
 
     def _columns(self) -> Iterator[sa.Column[Any]]:
-        return (self._table.c[field.name] for field in fields(AuditEntry))
+        return (self._table.c[name] for name in AuditEntry._fields)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from pondctl.telemetry.logs import printable
 from pondctl.telemetry.redact import redact
@@ -44,9 +44,8 @@ class Draft:
     device: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
-    """One row, in the order in which its table is read."""
+class AuditEntry(NamedTuple):
+    """One row, in the order in which its table is read. A tuple: a million of them are verified in one go."""
 
     chain: str
     sequence: int
@@ -82,14 +81,11 @@ class AuditKey:
 
     def sign(self, entry: AuditEntry) -> str:
         """The mac that belongs to all else in the row."""
-        e = entry
-        said = (e.chain, e.sequence, e.run_id, e.event, e.command, e.actor, e.host, e.profile, e.reason)
-        more = (e.device, e.body, e.recorded_at.isoformat(" ", "milliseconds"), e.key_id, e.previous_mac)
-        return hmac.digest(self._secret, _encode((*said, *more)), "sha256").hex()
+        return hmac.digest(self._secret, _encode(entry), "sha256").hex()
 
     def is_right(self, entry: AuditEntry) -> bool:
         """Whether the row says what it said when it was signed."""
-        return hmac.compare_digest(self.sign(entry), entry.mac)
+        return hmac.compare_digest(self.sign(entry), entry.mac.encode("ascii", "replace").decode())
 
     def add(self, chain: str, last: Link, draft: Draft, who: Who, now: datetime) -> AuditEntry:
         """The row that follows `last`."""
@@ -111,7 +107,7 @@ class AuditKey:
             previous_mac=last.mac,
             mac="",
         )
-        return replace(entry, mac=self.sign(entry))
+        return entry._replace(mac=self.sign(entry))
 
 
 class RunChain:
@@ -172,5 +168,9 @@ def _clean(text: str, most: int | None = None) -> str:
     return printable(str(redact(text)))[:most]
 
 
-def _encode(values: tuple[object, ...]) -> bytes:
-    return json.dumps(values, separators=(",", ":")).encode("ascii")
+def _encode(entry: AuditEntry) -> bytes:
+    """All but the mac; each value with its length, so that none can pass for two."""
+    *values, recorded_at, key_id, previous_mac, _mac = entry
+    texts = (*values, recorded_at.isoformat(" ", "milliseconds"), key_id, previous_mac)
+    said = "".join(["-" if value is None else f"{len(str(value))}:{value}" for value in texts])
+    return said.encode("utf-8", "surrogatepass")

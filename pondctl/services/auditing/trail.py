@@ -39,6 +39,14 @@ class Trail:
         """What rows are signed with; raises where this host has none and can keep none."""
         return AuditKey(self._read_key())
 
+    @property
+    def has_key(self) -> bool:
+        """Whether this host has a key, or can make one."""
+        try:
+            return bool(self.key.id)
+        except PondctlError:
+            return False
+
     @cached_property
     def who(self) -> Who:
         """Who runs this process."""

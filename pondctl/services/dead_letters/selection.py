@@ -117,7 +117,8 @@ def scope_of(database: Database, ids: Sequence[int], wanted: Wanted, rules: Rule
         for head in heads(database, wanted, rules):
             scope.add(head)
         return scope
-    known = database.read(partial(_heads_of, ids))
+    # Those that may not be seen are refused one by one, by whoever acts on them.
+    known = database.read(lambda unit: unit.dead_letters.heads_of(ids))
     for letter_id in dict.fromkeys(ids):
         if letter_id in known:
             scope.add(known[letter_id])
@@ -132,11 +133,6 @@ def _page(
     """All of the page, and those that may be seen."""
     page = unit.dead_letters.page_heads(which, after_id=after, limit=_PAGE)
     return page, visible_letters(unit, page)
-
-
-def _heads_of(ids: Sequence[int], unit: Unit) -> dict[int, DeadLetterHead]:
-    found = unit.dead_letters.heads_of(ids)
-    return {head.id: head for head in visible_letters(unit, list(found.values()))}
 
 
 def _of_carrier(
