@@ -203,7 +203,7 @@ class TelemetryContext:
         except PondctlError as error:
             self._warn(f"{what}: {error.message}")
         except Exception:
-            structlog.get_logger().exception("a bug in pondctl", part=what)
+            structlog.get_logger().exception("telemetry is broken", part=what)
 
     def _warn(self, text: str) -> None:
         """Once in a process, and in the log: stdout and stderr belong to the command."""
