@@ -22,6 +22,7 @@ from tests.world import World
 pytestmark = pytest.mark.scale
 
 LARGEST_MIB = 200
+FEW, STRANGERS = 20_000 if LONG else 4500, 3
 
 
 def scan(carrier: Carrier, folder: Path, devices: int, strangers: int = 0) -> Took:
@@ -33,25 +34,28 @@ def scan(carrier: Carrier, folder: Path, devices: int, strangers: int = 0) -> To
     )
 
 
+@pytest.fixture(scope="module")
+def small_scan(tmp_path_factory: pytest.TempPathFactory) -> tuple[Took, dict[str, int]]:
+    """A scan of a few pages, and what the carrier was asked."""
+    with Carrier(FEW) as carrier:
+        took = scan(carrier, tmp_path_factory.mktemp("small"), FEW, STRANGERS)
+        return took, carrier.counts()
+
+
 def test_a_scan_makes_a_call_for_each_page_two_for_tokens_and_one_for_each_device_not_shown(
-    tmp_path: Path,
+    small_scan: tuple[Took, dict[str, int]],
 ) -> None:
-    devices, strangers = 9000, 3
+    _, calls = small_scan
 
-    with Carrier(devices) as carrier:
-        scan(carrier, tmp_path, devices, strangers)
-        calls = carrier.counts()
-
-    assert sum(calls.values()) == ceil(devices / 2000) + 2 + strangers
+    assert sum(calls.values()) == ceil(FEW / 2000) + 2 + STRANGERS
 
 
-def test_ten_times_the_devices_take_no_more_memory(tmp_path: Path) -> None:
-    few, many = (20_000, 200_000) if LONG else (4000, 40_000)
-
-    with Carrier(few) as carrier:
-        small = scan(carrier, tmp_path, few)
-    with Carrier(many) as carrier:
-        large = scan(carrier, tmp_path, many)
+def test_ten_times_the_devices_take_no_more_memory(
+    small_scan: tuple[Took, dict[str, int]], tmp_path: Path
+) -> None:
+    small, _ = small_scan
+    with Carrier(10 * FEW) as carrier:
+        large = scan(carrier, tmp_path, 10 * FEW)
 
     assert large.peak_mib <= min(LARGEST_MIB, small.peak_mib + 20)
 
