@@ -48,6 +48,8 @@ def test_an_account_of_unknown_size_is_read_no_longer_than_lookups_would_take(la
     assert result.json["counts"]["done"] == 2
     assert large.calls("thingspace.page") == 1
     assert large.calls("thingspace.lookup") == 1
+    [scan] = [row for row in large.log(bulk) if row["M2MDeviceChangeId"] is None]
+    assert (scan["HasErrors"], scan["ErrorText"]) == (False, None)
     # What was not read to its end says nothing about the size.
     assert way(large.run("sync-bulk", large.given(*MANY[1:3]), "-o", "json")).startswith(
         "strategy: the account's size is not known"
@@ -78,6 +80,7 @@ def test_a_page_that_stays_away_leaves_the_rest_to_lookups(large: World) -> None
     assert large.calls("thingspace.lookup") == 1
     [scan] = [row for row in large.log(bulk) if row["M2MDeviceChangeId"] is None]
     assert "(incomplete)" in scan["LogEntryDescription"]
+    assert (scan["HasErrors"], "broke off" in scan["ErrorText"]) == (True, True)
 
 
 @pytest.mark.parametrize("kind", [FaultKind.THROTTLE, FaultKind.THROTTLE_DATE])

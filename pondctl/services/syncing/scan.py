@@ -60,11 +60,15 @@ def _lookups(count: int) -> str:
 
 @dataclass(slots=True)
 class Scan:
-    """What a scan has shown. Only a complete one says how large the account is."""
+    """What a scan has shown. Only a complete one says how large the account is.
+
+    `trouble`: what broke it off; one that was read only as far as it was cheaper has none.
+    """
 
     scratch: Scratch
     devices: int = 0
     complete: bool = False
+    trouble: str | None = None
 
     def record(self, database: Database, run: Run, bulk_change_id: int, account: str) -> None:
         """Leave one log entry for all that was read; a complete scan tells the size for next time."""
@@ -73,8 +77,8 @@ class Scan:
             device_change_id=None,
             description=f"pondctl sync-bulk: {self.devices} devices of the account read in one scan"
             + ("" if self.complete else " (incomplete)"),
-            has_errors=not self.complete,
-            error_text=None,
+            has_errors=self.trouble is not None,
+            error_text=self.trouble,
             request_text=f"run {run.run_id}: read the account at ThingSpace",
             response_text=None,
             response_status=BulkStatus.PROCESSED,
@@ -107,6 +111,7 @@ def scanned(
         try:
             _read(thingspace, chosen, scan, report, stop)
         except (ListingError, DeviceError) as error:
+            scan.trouble = error.message
             _log.warning("the account listing is incomplete", reason=error.message)
         yield scan
 
