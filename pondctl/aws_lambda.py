@@ -160,7 +160,7 @@ def _received(record: Mapping[str, Any]) -> ReceivedMessage:
         message_id=record["messageId"],
         receipt=record.get("receiptHandle", ""),
         attributes=flatten(record.get("messageAttributes", {})),
-        body=record.get("body", ""),
+        body=record.get("body") or "",
         receive_count=int(system.get("ApproximateReceiveCount", 1)),
         sent_at=_EPOCH + timedelta(milliseconds=int(sent_ms)) if sent_ms else None,
         group=system.get("MessageGroupId"),
