@@ -50,6 +50,7 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, list[
     try:
         if app.queueing.outbox is not None:
             app.queueing.outbox.flush()
+            app.queueing.outbox.require_all_sent()
     except PondctlError as error:
         # Only a redelivery comes by again and sends the outbox.
         _log.error("outbox not sent", error=error.message)
