@@ -122,18 +122,18 @@ class Worker:
                 return
             # What is in hand here keeps the rest of its group (FIFO) from a poll that began meanwhile.
             alone = not self._busy and self._post.is_quiet
-            self._post.ask(limit, partial(self._polled, alone), self._in_trouble)
+            self._post.ask(limit, partial(self._polled, alone, limit), self._in_trouble)
 
     def _waits(self) -> bool:
         paused = time.monotonic() < self._paused_until
         return self._dry or (paused and self._busy > 0) if self._options.once else paused
 
-    def _polled(self, alone: bool, looked: Looked) -> None:
+    def _polled(self, alone: bool, asked: int, looked: Looked) -> None:
         self._arrived(looked)
         if looked.received == 0:
             self._quick = 0
             self._dry = alone and self._is_idle()
-        elif self._options.once and self._busy:
+        elif self._options.once and looked.received < asked:
             # The last poll has to begin when all is done: where that is soon, none stands in its way.
             self._paused_until = time.monotonic() + _SOON_SECONDS
 

@@ -405,6 +405,24 @@ def test_a_right_to_delete_that_is_withdrawn_ends_it(queue: QueueWorld) -> None:
     assert queue.messages != []
 
 
+def test_a_queue_that_vanishes_ends_it_and_what_was_done_is_saved(queue: QueueWorld) -> None:
+    bulk = active(queue.world, A)
+    queue.put(bulk)
+
+    def vanish(action: str, _request: object) -> bool:
+        if action == "DeleteMessageBatch" and queue.runs():
+            queue.sqs.queues.clear()
+        return False
+
+    queue.sqs.deny_call = vanish
+
+    result = queue.work()
+
+    assert result.exit_code == 7
+    assert "QueueDoesNotExist" in result.stderr
+    assert queue.world.header(bulk)["Status"] == "PROCESSED"
+
+
 def test_max_messages_is_kept(queue: QueueWorld) -> None:
     bulk = active(queue.world, A)
     queue.sync(bulk)
