@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from pondctl.clients._trouble import tls_refusal
 from pondctl.errors import ConfigurationError, PermissionDeniedError, PondctlError, QueueUnavailableError
 from pondctl.telemetry import exchanges
 
@@ -118,6 +119,14 @@ def aws_errors(operation: str, queue_url: str) -> Iterator[None]:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         raise _service_error(operation, name_of(queue_url), code, status) from None
     except (BotoCoreError, ResponseParserError, ValueError) as error:
+        refused = tls_refusal(
+            error, urlsplit(getattr(error, "kwargs", {}).get("endpoint_url") or queue_url).netloc
+        )
+        if refused is not None:
+            raise QueueUnavailableError(
+                refused,
+                hint="The check cannot be turned off. AWS_CA_BUNDLE can name a company's own authority.",
+            ) from None
         raise _local_error(operation, name_of(queue_url), type(error).__name__) from None
     except (AttributeError, IndexError, KeyError, TypeError, RecursionError):
         # JSON of another shape, which botocore does not expect: a proxy, or another service.
