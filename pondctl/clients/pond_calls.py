@@ -46,17 +46,27 @@ class PondCalls:
         return self._send(endpoint, path, None, parse)
 
     def write(
-        self, endpoint: Endpoint, iccid: str, json: Json, parse: Callable[[Any], T], *, package_id: str = ""
+        self,
+        endpoint: Endpoint,
+        path: str,
+        json: Json,
+        parse: Callable[[Any], T],
+        before: Callable[[], None],
     ) -> T | Refusal:
         """Send a write once. Unless it provably was not carried out, no answer is an answer lost."""
-        return self._send(endpoint, endpoint.path(iccid, package_id), json, parse)
+        return self._send(endpoint, path, json, parse, before)
 
     def close(self) -> None:
         """Close the connections."""
         self._sender.close()
 
     def _send(
-        self, endpoint: Endpoint, path: str, json: Json | None, parse: Callable[[Any], T]
+        self,
+        endpoint: Endpoint,
+        path: str,
+        json: Json | None,
+        parse: Callable[[Any], T],
+        before: Callable[[], None] = lambda: None,
     ) -> T | Refusal:
         return self._sender.send(
             endpoint.method,
@@ -66,6 +76,7 @@ class PondCalls:
             safe_to_repeat=json is None,
             json=json,
             headers={REQUEST_ID: uuid.uuid4().hex},
+            before=before,
         )
 
     def _understand(self, response: httpx.Response, parse: Callable[[Any], T]) -> T | Refusal:
