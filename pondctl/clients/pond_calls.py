@@ -115,9 +115,8 @@ class PondCalls:
             "carrier refused", status=refusal.status, request_id=response.request.headers.get(REQUEST_ID)
         )
         is_read = response.request.method == "GET"
-        certain = temporary_error(refusal)
-        if not (is_read and refusal.may_be_about_device):
-            certain = certain or access_error(refusal)
+        judged_later = is_read and refusal.may_be_about_device
+        certain = temporary_error(refusal) or (None if judged_later else access_error(refusal))
         if certain is not None:
             raise certain
         return refusal
