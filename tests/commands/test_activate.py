@@ -437,6 +437,10 @@ def test_a_second_run_ends_as_the_first_where_only_guarded_rows_are_left(world: 
     )
 
     assert [world.run("activate", "--bulk-change", bulk).exit_code for _ in range(2)] == [3, 3]
+    assert world.rows(bulk)[0]["StatusDetails"].startswith("guarded")
+
+    world.run("activate", "--bulk-change", bulk, "--without-billing")
+    assert (world.rows(bulk)[0]["Status"], world.rows(bulk)[0]["StatusDetails"]) == ("PROCESSED", None)
 
 
 def test_a_bulk_change_of_the_other_carrier_is_refused(world: World) -> None:
