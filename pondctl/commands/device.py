@@ -55,7 +55,7 @@ def show(
 @app.command("lock")
 @needs("operator")
 def lock(ctx: typer.Context, iccids: Iccids, reason: Reason = None, output: OutputFormat = None) -> None:
-    """Lock devices: no command can end their packages until they are unlocked. Needs --reason."""
+    """Lock devices: no command can end their packages until they are unlocked."""
     from pondctl.services.device import lock_devices
 
     _change(ctx.obj, iccids, reason, output, lock_devices)
@@ -64,7 +64,7 @@ def lock(ctx: typer.Context, iccids: Iccids, reason: Reason = None, output: Outp
 @app.command("unlock")
 @needs("admin")
 def unlock(ctx: typer.Context, iccids: Iccids, reason: Reason = None, output: OutputFormat = None) -> None:
-    """Take the lock off devices. Needs --reason."""
+    """Take the lock off devices."""
     from pondctl.services.device import unlock_devices
 
     _change(ctx.obj, iccids, reason, output, unlock_devices)

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from pondctl.db.database import Database
 from pondctl.db.step_records import DeviceLock
 from pondctl.db.unit import Unit
-from pondctl.errors import UsageError
 from pondctl.services._visible import require_visible_devices
 from pondctl.services.running.user import user_name
+
+_NO_REASON: Final = "no reason given"
 
 
 def lock_devices(database: Database, iccids: Sequence[str], reason: str | None) -> list[Mapping[str, object]]:
     """Lock each device; one that is locked already keeps its older reason."""
-    words = (reason or "").strip()
-    if not words:
-        raise UsageError("a lock needs a reason", hint='add --reason "why"')
+    words = (reason or "").strip() or _NO_REASON
     who = user_name()
 
     def write(unit: Unit) -> list[Mapping[str, object]]:
@@ -29,11 +29,9 @@ def lock_devices(database: Database, iccids: Sequence[str], reason: str | None) 
 
 
 def unlock_devices(
-    database: Database, iccids: Sequence[str], reason: str | None
+    database: Database, iccids: Sequence[str], _reason: str | None
 ) -> list[Mapping[str, object]]:
     """Take the locks off; a device that had none is no error."""
-    if not (reason or "").strip():
-        raise UsageError("taking a lock off needs a reason", hint='add --reason "why"')
 
     def write(unit: Unit) -> list[Mapping[str, object]]:
         require_visible_devices(unit, iccids)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -53,7 +52,7 @@ def show_run(database: Database, run_id: str, limit: int | None) -> Mapping[str,
         "host": run.host,
         "pid": run.pid,
         "profile": run.profile,
-        "arguments": json.dumps(dict(run.arguments)),
+        "arguments": dict(run.arguments),
         "last_seen": run.heartbeat_at,
         "cancel_requested": run.cancel_requested,
         "error": run.error,
@@ -85,7 +84,7 @@ def _line(run: RunRecord) -> dict[str, object]:
         "actor": f"{run.actor}@{run.host}",
         "started": run.started_at,
         "finished": run.finished_at,
-        "counts": ", ".join(f"{count} {word}" for word, count in run.counts.items()) or None,
+        "counts": dict(run.counts) or None,
         "reason": run.reason,
     }
 
@@ -146,8 +145,8 @@ def _step(step: StoredStep) -> Mapping[str, object]:
         "iccid": step.iccid,
         "kind": "device" if is_claim else step.kind,
         "state": step.state,
-        "asked": None if is_claim else json.dumps(dict(step.intent)),
-        "answer": None if step.answer is None else json.dumps(dict(step.answer)),
+        "asked": None if is_claim else dict(step.intent),
+        "answer": None if step.answer is None else dict(step.answer),
         "detail": step.detail,
         "opened": step.opened_at,
         "closed": step.closed_at,

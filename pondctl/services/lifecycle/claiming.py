@@ -115,19 +115,21 @@ class Claiming:
 
 
 def inherited(unit: Unit, run_id: str, iccids: Sequence[str]) -> dict[str, Claimed]:
-    """What the journal says of devices that this run has claimed."""
+    """What the database says of devices that this run has claimed."""
     unit.steps.mark_cut(run_id, iccids)
     return known_of(unit, iccids)
 
 
 def known_of(unit: Unit, iccids: Sequence[str]) -> dict[str, Claimed]:
-    """What the journal says of devices; only read."""
+    """What the database says of devices; only read."""
     locks = unit.locks.find(iccids)
     unresolved = unit.steps.unresolved(iccids)
+    booked = unit.rate_plans.active_ids(iccids)
     return {
         iccid: Claimed(
             tuple(write for write in unresolved if write.iccid == iccid),
             locks[iccid].reason if iccid in locks else None,
+            frozenset(booked.get(iccid, ())),
         )
         for iccid in iccids
     }

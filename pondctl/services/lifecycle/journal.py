@@ -27,12 +27,15 @@ class Journal:
         self._stop = stop
         self._claiming = claiming
         self._sequence = 0
-        self._fenced_at = time.monotonic()
+        self._fenced_at = _clocks()
 
     @property
     def lease_age(self) -> float:
-        """Seconds since this thread last saw that the run still holds its lease."""
-        return time.monotonic() - self._fenced_at
+        """Seconds since this thread last saw that the run still holds its lease.
+
+        The monotonic clock stands still while a machine sleeps, its lease does not: the wall clock tells.
+        """
+        return max(now - then for now, then in zip(_clocks(), self._fenced_at, strict=True))
 
     def next_key(self) -> StepKey:
         """The name of a new step."""
@@ -58,7 +61,7 @@ class Journal:
         """Apply the turn and claim devices, in one transaction."""
         keys = [self.next_key() for _ in works]
         entries, again = self._chain.sign(turn.audit()), False
-        began = time.monotonic()
+        began = _clocks()
 
         def write(unit: Unit) -> Begun:
             nonlocal again
@@ -87,3 +90,7 @@ class Journal:
             self._stop.request("lost")
             raise RunLostError(f"run {self.run_id} lost its lease: another run has taken over")
         self._stop.request("cancelled")
+
+
+def _clocks() -> tuple[float, float]:
+    return time.monotonic(), time.time()
