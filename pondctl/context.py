@@ -85,7 +85,7 @@ class AppContext:
     def start_logging(self, *, service: bool = False) -> None:
         """Send logs to stderr as the options ask for; `service` (a worker) tells the normal flow too."""
         from pondctl.telemetry.identifiers import bind_key
-        from pondctl.telemetry.logs import configure
+        from pondctl.telemetry.logger import start
 
         as_json = self.log_format == "json" or (self.log_format == "auto" and not sys.stderr.isatty())
         level = logging.INFO if service or self.log_format == "json" else logging.WARNING
@@ -94,7 +94,7 @@ class AppContext:
         elif self.verbose:
             level = logging.DEBUG
         bind_key(self._pseudonym_key)
-        configure(level=level, as_json=as_json)
+        start(level=level, as_json=as_json)
 
     @property
     def stop(self) -> Stop:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 import httpx
-import structlog
 
 from pondctl.clients._http import Json, Sender
 from pondctl.clients._repeat import RepeatableError
@@ -15,13 +14,14 @@ from pondctl.clients.pond_api import Endpoint
 from pondctl.clients.pond_parse import UnreadableError, parse_json
 from pondctl.clients.pond_refusals import Refusal, access_error, find_refusal, read_error, temporary_error
 from pondctl.errors import Category
+from pondctl.telemetry.logger import Logger
 
 T = TypeVar("T")
 
 # Our own id of a call: the carrier sends it back and can find the call by it. It makes nothing idempotent.
 REQUEST_ID = "RequestId"
 
-_log = structlog.get_logger()
+_log = Logger()
 
 
 class PondCalls:

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-import structlog
 
 from pondctl.db.database import Database
 from pondctl.db.records import NewRun
@@ -28,11 +27,12 @@ from pondctl.errors import (
     UnavailableError,
 )
 from pondctl.models import Stop
+from pondctl.telemetry.logger import Logger
 
 _HEARTBEAT_SECONDS = 10.0
 # The lease is 45 s in database time; without a heartbeat for this long it may be somebody else's.
 _SILENCE_SECONDS = 35.0
-_log = structlog.get_logger()
+_log = Logger()
 
 
 @dataclass(frozen=True, slots=True)
