@@ -28,10 +28,11 @@ _PAGE: Final = 100
 _NEAR: Final = 10
 _STATES: Final[Sequence[str | None]] = ("open", "discarded", "requeued", None)
 _KEYS: Final = "r requeue  e edit  d discard  u undo  / filter  s state  Tab pane  q quit"
+_TYPING_KEYS: Final = "Enter do it  Esc forget it"
 _ALWAYS: Final = ("leave_line", "quit")
 _PROMPTS: Final = {
     "filter": "only with this text (empty: all)",
-    "edit": "Attribute=Value … and requeue",
+    "edit": "Attribute=Value, such as RetryNumber=0; then it is requeued",
     "discard": "reason for discarding",
 }
 
@@ -74,6 +75,7 @@ class ReviewApp(App[None]):
         self._head = Static(id="head", markup=False)
         self._letter = Static(id="letter", markup=False)
         self._said = Static(id="said", markup=False)
+        self._keys = Static(_KEYS, id="keys", markup=False)
 
     def compose(self) -> ComposeResult:
         """Lay out the parts, filled with the first page: drawn once, and not empty at first."""
@@ -84,7 +86,7 @@ class ReviewApp(App[None]):
         with VerticalScroll(id="detail"):
             yield self._letter
         yield self._said
-        yield Static(_KEYS, id="keys", markup=False)
+        yield self._keys
 
     def on_mount(self) -> None:
         """Everything else comes when it is asked for."""
@@ -123,6 +125,7 @@ class ReviewApp(App[None]):
         value = self._text if what == "filter" else ""
         self._line = Input(value, placeholder=_PROMPTS[what], compact=True)
         self.mount(self._line, after=self._said)
+        self._keys.update(_TYPING_KEYS)
         self._line.focus()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -138,6 +141,7 @@ class ReviewApp(App[None]):
         """Forget what was being typed, or go back to the table."""
         self._asked = ""
         self.query(Input).remove()
+        self._keys.update(_KEYS)
         self._table.focus()
 
     @on(Input.Submitted)

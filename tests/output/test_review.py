@@ -211,9 +211,12 @@ def test_escape_forgets_what_was_typed() -> None:
     inbox = Inbox()
 
     async def steps(app: ReviewApp, pilot: Pilot[None]) -> None:
-        await pilot.press("d", *"never", "escape")
+        await pilot.press("d", *"never")
+        assert "Esc" in text_of(app, "keys")
+        await pilot.press("escape")
         await settle(app, pilot)
         assert not app.query(Input)
+        assert "d discard" in text_of(app, "keys")
         assert app.focused is app.query_one(DataTable)
 
     drive(inbox, steps)
