@@ -12,11 +12,10 @@ from datetime import datetime, timedelta
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-import structlog
-
 from pondctl.context import AppContext
 from pondctl.errors import ConfigurationError, PondctlError, SharedQueueError
 from pondctl.models import EMBEDDED_QUEUE, Stop
+from pondctl.telemetry.logger import Logger
 
 if TYPE_CHECKING:
     from pondctl.clients.queue import ReceivedMessage
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 _MARGIN_SECONDS: Final = 60.0
 _TIME_IS_OVER: Final = "the time of the invocation is over"
 _EPOCH: Final = datetime(1970, 1, 1)
-_log = structlog.get_logger()
+_log = Logger()
 
 
 class LambdaContext(Protocol):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
+import gc
 import os
 import signal
 import sys
@@ -150,10 +152,12 @@ def _with_shared_options(group: typer.Typer) -> typer.Typer:
 
 def main(arguments: Sequence[str] | None = None, *, commands: Sequence[Entry] = COMMANDS) -> NoReturn:
     """Run the program and exit with the code that `pondctl --help` explains."""
+    # Or the interpreter looks for garbage in everything once more, just before it gives all of it back.
+    atexit.register(gc.freeze)
     words = list(sys.argv[1:] if arguments is None else arguments)
     app = AppContext()
     with _stopping_on_signals(app) as caught:
-        code = _run(build(commands), words, app)
+        code = _run(build(_needed(commands, words)), words, app)
         # Typer makes 130 of every KeyboardInterrupt, whichever signal raised it.
         code = 128 + caught[0] if caught and code == ExitCode.SIGINT else code
         with suppress(Exception, KeyboardInterrupt):  # what there was to tell is told
@@ -168,6 +172,11 @@ def _works(command: str, commands: Sequence[Entry]) -> bool:
     """Whether the command is one whose ending matters to alerts and metrics."""
     name = command.partition(" ")[0]
     return command in _WORK_TOO or any(entry.panel == "Work" and entry.name == name for entry in commands)
+
+
+def _needed(commands: Sequence[Entry], words: Sequence[str]) -> Sequence[Entry]:
+    """Leave out the commands that are not asked for, where that is plain: to build them takes time."""
+    return [entry for entry in commands if words[:1] == [entry.name]] or commands
 
 
 def _run(cli: typer.Typer, words: list[str], app: AppContext) -> int:

@@ -97,7 +97,7 @@ class AppContext:
         from pondctl.telemetry import exchanges
         from pondctl.telemetry.device_keys import DeviceKeys
         from pondctl.telemetry.identifiers import bind_device_keys, bind_key
-        from pondctl.telemetry.logs import configure
+        from pondctl.telemetry.logger import start
 
         as_json = self.log_format == "json" or (self.log_format == "auto" and not sys.stderr.isatty())
         level = logging.INFO if service or self.log_format == "json" else logging.WARNING
@@ -111,7 +111,7 @@ class AppContext:
         bind_key(self._pseudonym_key)
         # Until a database says more: a pseudonym without a key row could never be forgotten.
         bind_device_keys(DeviceKeys.fresh())
-        configure(level=level, as_json=as_json)
+        start(level=level, as_json=as_json)
 
     @property
     def stop(self) -> Stop:

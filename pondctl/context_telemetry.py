@@ -13,11 +13,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from pondctl.errors import DatabaseUnavailableError, ExitCode, PondctlError
 from pondctl.models import EMBEDDED_QUEUE
 from pondctl.telemetry import metrics
+from pondctl.telemetry.logger import Logger
 
 if TYPE_CHECKING:
     from pondctl.clients.queue import QueueDepth
@@ -203,10 +202,10 @@ class TelemetryContext:
         except PondctlError as error:
             self._warn(f"{what}: {error.message}")
         except Exception:
-            structlog.get_logger().exception("telemetry is broken", part=what)
+            Logger().exception("telemetry is broken", part=what)
 
     def _warn(self, text: str) -> None:
         """Once in a process, and in the log: stdout and stderr belong to the command."""
         if text not in self._warned:
             self._warned.add(text)
-            structlog.get_logger().warning("telemetry", trouble=text)
+            Logger().warning("telemetry", trouble=text)

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import httpx
-import structlog
 
 from pondctl import __version__
 from pondctl.clients._network import open_transport, within
@@ -17,13 +16,14 @@ from pondctl.clients._repeat import RepeatableError
 from pondctl.errors import Category
 from pondctl.telemetry import exchanges, metrics
 from pondctl.telemetry.call_times import note_call
+from pondctl.telemetry.logger import Logger
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 _TOO_MANY_REQUESTS = 429
 # The body is handed on decoded and whole, so what described it on the wire is no longer true.
 _WIRE_HEADERS = ("content-encoding", "content-length", "transfer-encoding")
 
-_log = structlog.get_logger()
+_log = Logger()
 
 
 @dataclass(frozen=True, slots=True)

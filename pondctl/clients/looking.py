@@ -6,15 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-import structlog
-
 from pondctl.clients.pacing import Pace
 from pondctl.clients.tokens import MemoryTokenStore, TokenStore
 from pondctl.errors import PermissionDeniedError
 from pondctl.models import StoredTokens
+from pondctl.telemetry.logger import Logger
 
 T = TypeVar("T")
-_log = structlog.get_logger()
+_log = Logger()
 
 
 class LookingTokens:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 import httpx
-import structlog
 
 from pondctl.clients._http import Json, Sender
 from pondctl.clients._repeat import RepeatableError
@@ -23,6 +22,7 @@ from pondctl.clients.pond_refusals import (
     temporary_error,
 )
 from pondctl.errors import Category
+from pondctl.telemetry.logger import Logger
 from pondctl.telemetry.logs import log_context
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ REQUEST_ID = "RequestId"
 # So long the first refused read waits for one that is answered: calls begin together.
 _LOOK_SECONDS = 2.0
 
-_log = structlog.get_logger()
+_log = Logger()
 
 
 class PondCalls:

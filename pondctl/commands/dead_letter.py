@@ -156,9 +156,12 @@ def restore(
     ctx: typer.Context,
     ids: Ids = None,
     bulk_change: BulkChange = None,
+    iccid: Iccid = None,
     category: CategoryOption = None,
+    carrier: CarrierOption = None,
     text: Text = None,
     since: Since = None,
+    older_than: OlderThan = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     confirm: Confirm = None,
@@ -168,7 +171,7 @@ def restore(
     """Take back that dead letters were discarded."""
     context: AppContext = ctx.obj
     context.use(output=output, dry_run=dry_run)
-    wanted = shared.wanted_of("discarded", bulk_change=bulk_change, category=category, text=text, since=since)
+    wanted = shared.wanted_of("discarded", bulk_change, iccid, category, carrier, text, since, older_than)
     context.announce()
     desk = shared.desk_of(context, reason)
     scope = shared.scope_for(context, ids, wanted, verb="restore")
@@ -206,7 +209,14 @@ def pull(
 @app.command("review")
 @needs("operator")
 def review(
-    ctx: typer.Context, state: State = "open", bulk_change: BulkChange = None, text: Text = None
+    ctx: typer.Context,
+    state: State = "open",
+    bulk_change: BulkChange = None,
+    iccid: Iccid = None,
+    category: CategoryOption = None,
+    text: Text = None,
+    since: Since = None,
+    older_than: OlderThan = None,
 ) -> None:
     """Go through dead letters on a full screen: look, edit, requeue, discard, take back."""
     from pondctl.commands._dead_review import require_screen, review_desk
@@ -215,7 +225,7 @@ def review(
     context: AppContext = ctx.obj
     require_screen()
     require_review()
-    wanted = shared.wanted_of(state, bulk_change=bulk_change, text=text)
+    wanted = shared.wanted_of(state, bulk_change, iccid, category, None, text, since, older_than)
     desk = review_desk(context, wanted)
     open_review(desk)
     shared.raise_if_stopped(context)

@@ -50,7 +50,7 @@ def list_audit(database: Database, query: AuditQuery, limit: int | None) -> Audi
     def read(unit: Unit) -> tuple[AuditFilter, int]:
         since = read_since(query.since, unit.now()) if query.since else None
         wanted = AuditFilter(query.run_id, query.actor, query.command, since)
-        return wanted, unit.audit.count(wanted)
+        return wanted, unit.audit_rows.count(wanted)
 
     wanted, total = database.read(read)
     return AuditList(_lines(database, wanted, total if limit is None else min(limit, total)), total)
@@ -77,7 +77,7 @@ def read_end(text: str) -> Link | None:
 
 
 def _page(after: int, unit: Unit) -> list[tuple[int, AuditEntry]]:
-    return unit.audit.page(after, _PAGE)
+    return unit.audit_rows.page(after, _PAGE)
 
 
 def _told(check: ChainCheck, has_ends: bool) -> Mapping[str, object]:
@@ -104,7 +104,7 @@ def _lines(database: Database, wanted: AuditFilter, most: int) -> Iterator[Mappi
 
 
 def _newest(wanted: AuditFilter, before: int | None, limit: int, unit: Unit) -> list[tuple[int, AuditEntry]]:
-    return unit.audit.newest(wanted, before, limit)
+    return unit.audit_rows.newest(wanted, before, limit)
 
 
 def _line(row_id: int, entry: AuditEntry) -> Mapping[str, object]:

@@ -8,8 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final
 
-import structlog
-
 from pondctl.clients.queue import Queue
 from pondctl.errors import InterruptedRunError, PondctlError, TerminatedRunError, UnavailableError
 from pondctl.models import Stop
@@ -20,6 +18,7 @@ from pondctl.services.queueing.post import Looked, Post
 from pondctl.services.queueing.tally import Tally, WorkerOptions
 from pondctl.services.queueing.tasks import Handled, Task
 from pondctl.services.queueing.turns import Turns
+from pondctl.telemetry.logger import Logger
 
 # So many batches in a row without a run: what is in the queue is worked off as fast as it comes.
 _QUICK_AFTER: Final = 3
@@ -33,7 +32,7 @@ _SOON_SECONDS: Final = 0.3
 # A platform kills 30 seconds after SIGTERM; a long poll and a carrier call in flight end within this.
 _WIND_DOWN_SECONDS: Final = 20.0
 _SIGNALS: Final = {"sigint": InterruptedRunError, "sigterm": TerminatedRunError}
-_log = structlog.get_logger()
+_log = Logger()
 
 
 class Worker:

@@ -467,6 +467,7 @@ def test_no_secret_reaches_a_log_or_a_message(
         client_secret="planted-client",
         password="planted-password",
     )
+    structlog.reset_defaults()
     with structlog.testing.capture_logs() as logs, pytest.raises(PondctlError) as caught:
         client.get_device(ICCID)
 
@@ -477,6 +478,7 @@ def test_no_secret_reaches_a_log_or_a_message(
 
 
 def test_a_good_run_logs_no_secret_either(fake: FakeThingSpace) -> None:
+    structlog.reset_defaults()
     with structlog.testing.capture_logs() as logs:
         thingspace(fake).get_device(ICCID)
 

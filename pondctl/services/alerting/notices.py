@@ -10,8 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import structlog
-
 from pondctl.db.alerts import OPEN, Alert
 from pondctl.db.database import Database
 from pondctl.db.unit import Unit
@@ -19,11 +17,12 @@ from pondctl.db.vitals import SeenRun, Transition
 from pondctl.errors import ConfigurationError
 from pondctl.models import Outcome
 from pondctl.telemetry import notify
+from pondctl.telemetry.logger import Logger
 from pondctl.telemetry.logs import printable
 from pondctl.telemetry.redact import redact_text
 
 _LINES: Final = 30
-_log = structlog.get_logger()
+_log = Logger()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import structlog
-
 from pondctl.config.sections import AlertSettings
 from pondctl.db.alerts import OPEN, Alert
 from pondctl.db.database import Database
@@ -14,8 +12,9 @@ from pondctl.db.unit import Unit
 from pondctl.errors import PermissionDeniedError
 from pondctl.services.alerting.facts import DeadQueue, FactReader, note_unsaved
 from pondctl.services.alerting.rules import Firing, Verdict, judge
+from pondctl.telemetry.logger import Logger
 
-_log = structlog.get_logger()
+_log = Logger()
 
 
 @dataclass(frozen=True, slots=True)

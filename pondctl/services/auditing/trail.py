@@ -6,8 +6,6 @@ import platform
 from collections.abc import Callable
 from functools import cached_property
 
-import structlog
-
 from pondctl.db.database import Database
 from pondctl.db.unit import Unit
 from pondctl.errors import PondctlError
@@ -16,8 +14,9 @@ from pondctl.telemetry.audit import MAIN, NOTHING, AuditEntry, AuditKey, Draft, 
 from pondctl.telemetry.audit_head import HeadFile
 from pondctl.telemetry.device_keys import DeviceKeys, new_key
 from pondctl.telemetry.identifiers import bind_device_keys
+from pondctl.telemetry.logger import Logger
 
-_log = structlog.get_logger()
+_log = Logger()
 
 
 class Trail:
@@ -55,9 +54,9 @@ class Trail:
     def append(self, unit: Unit, draft: Draft) -> AuditEntry:
         """Add to the main chain within `unit`. Once that is committed, hand the row to `keep_head`."""
         self._keep_device_keys(unit)
-        last = unit.audit.lock_end() or Link(0, NOTHING)
+        last = unit.audit_rows.lock_end() or Link(0, NOTHING)
         entry = self.key.add(MAIN, last, draft, self.who, unit.now())
-        unit.audit.add([entry])
+        unit.audit_rows.add([entry])
         return entry
 
     def record(self, make: Callable[[], Draft]) -> None:
@@ -92,7 +91,7 @@ class Trail:
 
     def seal(self, unit: Unit, run_id: str) -> AuditEntry:
         """Say within `unit` where the chain of a dead run ended: nothing may come after that."""
-        end = unit.audit.end_of(run_id)
+        end = unit.audit_rows.end_of(run_id)
         body = {"rows": end.sequence if end else 0, "last": end.mac if end else None}
         return self.append(unit, Draft("run.abandoned", "", body, run_id))
 

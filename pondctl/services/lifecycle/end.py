@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import structlog
-
 from pondctl.db.database import Database
 from pondctl.db.runs import RUNNING
 from pondctl.db.unit import Unit
@@ -14,8 +12,9 @@ from pondctl.errors import PondctlError, RunLostError, UnavailableError
 from pondctl.models import Outcome, Retry, Stop
 from pondctl.services.running.run import Run, raise_if_stopped
 from pondctl.services.syncing.end import SyncEnd
+from pondctl.telemetry.logger import Logger
 
-_log = structlog.get_logger()
+_log = Logger()
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,8 +68,8 @@ class Journal:
             self.fence(unit)
             turn.apply(unit)
             # Redone, because a commit was not heard of: the rows may be there.
-            if entries and not (again and unit.audit.end_of(self.run_id) == end_of(entries)):
-                unit.audit.add(entries)
+            if entries and not (again and unit.audit_rows.end_of(self.run_id) == end_of(entries)):
+                unit.audit_rows.add(entries)
             again = True
             return self._claiming.claim(unit, works, keys) if works else Begun()
 

@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-import structlog
-
 from pondctl.clients.message import next_check
 from pondctl.db.database import Database
 from pondctl.db.records import NewMessage
 from pondctl.db.unit import Unit
 from pondctl.models import BulkChange, Carrier
 from pondctl.services.queueing.dispatch import Rules
+from pondctl.telemetry.logger import Logger
 
 EVERY_SECONDS: Final = 300
 # Older ones are history: whoever wants them looked at says so (`sync-bulk`, `retry-failed`).
@@ -26,7 +25,7 @@ MOST: Final = 100
 _PAGE: Final = 500
 _PREFIX: Final = "forgotten:"
 _TURN: Final = "forgotten_looked_at"
-_log = structlog.get_logger()
+_log = Logger()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,6 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Final
 
-import structlog
-
 from pondctl.clients.queue import BatchResult, Queue, ReceivedMessage
 from pondctl.errors import PermissionDeniedError, PondctlError
 from pondctl.services.queueing.dispatch import Way
@@ -18,10 +16,11 @@ from pondctl.services.queueing.errands import Errands
 from pondctl.services.queueing.hand import Hand
 from pondctl.services.queueing.handling import Handling
 from pondctl.services.queueing.tasks import Task
+from pondctl.telemetry.logger import Logger
 
 BATCH: Final = 10
 _THREADS: Final = 8
-_log = structlog.get_logger()
+_log = Logger()
 
 Event = Callable[[], None]
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import structlog
-
 from pondctl.db.database import Database
 from pondctl.errors import PondctlError
 from pondctl.models import Outcome
 from pondctl.telemetry import metrics
+from pondctl.telemetry.logger import Logger
 
-_log = structlog.get_logger()
+_log = Logger()
 
 
 def measure_run(

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-import structlog
 
 from pondctl.db.database import Database
 from pondctl.db.records import NewRun, RunRecord
@@ -34,12 +33,13 @@ from pondctl.services.running.measure import measure_run
 from pondctl.services.running.user import user_name
 from pondctl.telemetry.audit import AuditEntry, Draft, Link, RunChain, without_secrets
 from pondctl.telemetry.call_times import take_calls
+from pondctl.telemetry.logger import Logger
 from pondctl.telemetry.logs import in_log_context, log_context
 
 _HEARTBEAT_SECONDS = 10.0
 # The lease is 45 s in database time; without a heartbeat for this long it may be somebody else's.
 _SILENCE_SECONDS = 35.0
-_log = structlog.get_logger()
+_log = Logger()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,6 @@ import random
 from collections.abc import Mapping
 from datetime import datetime
 
-import structlog
-
 from pondctl.db.database import Database
 from pondctl.db.unit import Unit
 from pondctl.errors import PondctlError, RunLostError, UnavailableError
@@ -17,9 +15,10 @@ from pondctl.services.queueing.enqueue import queue_check
 from pondctl.services.running.run import Run
 from pondctl.services.syncing.next_check import Cause, CheckPolicy, NextCheck, decide_next, same_again
 from pondctl.telemetry import metrics
+from pondctl.telemetry.logger import Logger
 
 _OPEN = (BulkStatus.NEW, BulkStatus.PENDING, BulkStatus.PROCESSING)
-_log = structlog.get_logger()
+_log = Logger()
 
 
 class SyncEnd:

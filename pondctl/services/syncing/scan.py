@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil
 
-import structlog
-
 from pondctl.clients.thingspace import ThingSpaceClient
 from pondctl.db.database import Database
 from pondctl.db.records import ChangeLogEntry
@@ -18,9 +16,10 @@ from pondctl.errors import DeviceError, ListingError
 from pondctl.models import BulkStatus, Stop, Strategy
 from pondctl.services.running.report import Report
 from pondctl.services.running.run import Run
+from pondctl.telemetry.logger import Logger
 
 _PAGE = 2000
-_log = structlog.get_logger()
+_log = Logger()
 
 
 @dataclass(frozen=True, slots=True)
