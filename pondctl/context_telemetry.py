@@ -201,8 +201,10 @@ class TelemetryContext:
             yield
         except PondctlError as error:
             self._warn(f"{what}: {error.message}")
-        except Exception:
-            Logger().exception("telemetry is broken", part=what)
+        except Exception as error:
+            from pondctl.telemetry.crash import write_crash_log
+
+            Logger().error("telemetry is broken", part=what, details=str(write_crash_log(error)))
 
     def _warn(self, text: str) -> None:
         """Once in a process, and in the log: stdout and stderr belong to the command."""
