@@ -35,6 +35,7 @@ class RatePlans:
             plan["ServiceProviderId"] == service_provider_id,
             plan["Status"] == _ACTIVE,
         )
+        query = query.order_by(plan["Id"])
         return [RatePlanRow(*row[1:]) for row in self._connection.execute(query)]
 
     def newest_provider(self, iccids: Iterable[str]) -> dict[str, int]:
