@@ -34,7 +34,7 @@ def type_parameters(engine: sa.Engine) -> None:
     Where the server cannot tell, a NULL becomes a varchar, a text is cut at 255, and the question that
     failed may have rolled the transaction back.
     """
-    untyped_null = engine.dialect.loaded_dbapi.BinaryNull  # type: ignore[attr-defined]
+    untyped_null = engine.dialect.loaded_dbapi.BinaryNull
 
     def replace_nulls(
         connection: sa.Connection, cursor: Any, statement: str, parameters: Any, *more: Any

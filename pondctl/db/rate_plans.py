@@ -43,7 +43,7 @@ class RatePlans:
         newest: dict[str, int] = {}
         for chunk in chunks(iccids, _KEYS_A_STATEMENT):
             rows = self._connection.execute(_providers(self._tables), {"iccids": chunk})
-            newest.update((row[0], row[1]) for row in rows)
+            newest.update((row[0].rstrip(" "), row[1]) for row in rows)
         return newest
 
     def save(self, standing: Mapping[str, Sequence[RatePlanRow]]) -> None:
@@ -72,7 +72,9 @@ class RatePlans:
         found: dict[str, dict[str, list[tuple[int, str]]]] = {}
         for chunk in chunks(iccids, _KEYS_A_STATEMENT):
             rows = self._connection.execute(_there(self._tables), {"iccids": chunk})
-            for row_id, iccid, package_id, status in rows:
+            # A column of a fixed width gives its blanks too, where SQL Server finds what is equal without.
+            for row_id, *texts in rows:
+                iccid, package_id, status = (text.rstrip(" ") for text in texts)
                 found.setdefault(iccid, {}).setdefault(package_id, []).append((row_id, status))
         return found
 
