@@ -9,15 +9,17 @@ from pathlib import Path
 import pytest
 
 from pondctl.db.database import Database
-from pondctl.db.schema import init_database
 from pondctl.sandbox import Sandbox, SandboxConfig
 from tests.db.sql_server_words import watched_statements
 from tests.sqs_server import AWS_ENVIRONMENT, SqsServer
-from tests.world import World, empty
+from tests.world import World, make_tables, turn
 
 
 def pytest_xdist_auto_num_workers() -> int | None:
-    """One worker where all tests share the tables of one server; else as many as there are cores."""
+    """One worker where all tests share the tables of one server; else as many as there are cores.
+
+    More of them, asked for by number, take turns (`tests.world.turn`).
+    """
     return 1 if os.environ.get("PONDCTL_TEST_DATABASE_URL") else None
 
 
@@ -50,10 +52,14 @@ def shared_sandbox() -> Iterator[Sandbox]:
 def world(shared_sandbox: Sandbox, tmp_path: Path) -> Iterator[World]:
     """A database with the tables, simulated carriers, and the program pointed at both."""
     shared_sandbox.reset()
+    with turn():
+        yield from _world(shared_sandbox, tmp_path)
+
+
+def _world(shared_sandbox: Sandbox, tmp_path: Path) -> Iterator[World]:
     url = os.environ.get("PONDCTL_TEST_DATABASE_URL") or f"sqlite:///{tmp_path / 'world.db'}"
-    empty(url)
     database = Database.open(url)
-    init_database(database)
+    make_tables(database)
     database.close()
     settings = shared_sandbox.environment() | {
         "PONDCTL_DATABASE__URL": url,

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import io
 import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from pondctl.cli import main
 from pondctl.db.database import Database
+from pondctl.db.schema import create_host_tables, init_database, upgrade
 from pondctl.sandbox import Sandbox
 
 ICCIDS = [f"8914800000{number:09d}" + "8" for number in range(1, 41)]
 HOST_TABLES = ("BulkChange", "M2M_DeviceChange", "PondDeviceCarrierRatePlan", "DeviceBulkChangeLog")
+_HELD: list[object] = []
 _NEVER_COMPARED = ("token", "pace")
 
 Row = dict[str, Any]
@@ -119,7 +124,7 @@ class World:
 
     def whole_log(self) -> list[Row]:
         """The change log of all bulk changes."""
-        return self._select('"DeviceBulkChangeLog"')
+        return self._select('"DeviceBulkChangeLog" ORDER BY 1')
 
     def messages(self, bulk: int) -> list[Row]:
         """The messages about a bulk change that are queued or sent, attributes read."""
@@ -127,13 +132,14 @@ class World:
         return [row | {"attributes": json.loads(row["attributes"])} for row in found]
 
     def own(self, table: str) -> list[Row]:
-        """All rows of one of pondctl's own tables."""
-        return self._select(self.own_name(table))
+        """All rows of one of pondctl's own tables, oldest first."""
+        return self._select(f"{self.own_name(table)} ORDER BY 1")
 
     def everything(self) -> dict[str, list[Row]]:
         """Every row of every table, but for the shared tokens and the pacing."""
         names = self._table_names()
-        return {name: self._select(name) for name in names if not name.rstrip('"').endswith(_NEVER_COMPARED)}
+        compared = (name for name in names if not name.rstrip('"').endswith(_NEVER_COMPARED))
+        return {name: self._select(f"{name} ORDER BY 1") for name in compared}
 
     def execute(self, statement: str, **values: Any) -> None:
         """Change something behind the program's back."""
@@ -171,17 +177,37 @@ class World:
         self.engine.dispose()
 
 
-def empty(url: str) -> None:
-    """Drop the host's tables and pondctl's own where a server keeps them from test to test."""
-    engine = Database.open(url).host_engine
-    if engine.dialect.name == "mssql":
-        with engine.begin() as connection:
-            inspector = sa.inspect(connection)
-            own = [f"pondctl.{name}" for name in inspector.get_table_names(schema="pondctl")]
-            host = [f'"{name}"' for name in inspector.get_table_names() if name in HOST_TABLES]
-            for name in (*own, *host):
-                connection.execute(sa.text(f"DROP TABLE {name}"))
-    engine.dispose()
+def make_tables(database: Database) -> None:
+    """The tables of the contract and pondctl's own, all of them empty.
+
+    A server keeps them from test to test, and whatever else is in its database.
+    """
+    if database.host_address.is_sqlite:
+        init_database(database)
+        return
+    with database.host_engine.begin() as connection:
+        inspector = sa.inspect(connection)
+        own = [f"pondctl.{name}" for name in inspector.get_table_names(schema="pondctl")]
+        host = [f'"{name}"' for name in inspector.get_table_names() if name in HOST_TABLES]
+        for name in (*own, *host):
+            connection.execute(sa.text(f"DROP TABLE {name}"))
+    upgrade(database)
+    create_host_tables(database)
+
+
+@contextlib.contextmanager
+def turn() -> Iterator[None]:
+    """Have the tables of a server for oneself; SQLite has a file for each test."""
+    if _HELD or not os.environ.get("PONDCTL_TEST_DATABASE_URL"):
+        yield
+        return
+    with (Path(tempfile.gettempdir()) / "pondctl-tests-turn").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _HELD.append(lock)
+        try:
+            yield
+        finally:
+            _HELD.clear()
 
 
 def _insert(table: str, values: Mapping[str, Any]) -> sa.TextClause:

@@ -36,7 +36,7 @@ class Catalogue:
 
     def has_schema(self, schema: str) -> bool:
         """Whether SQL Server has a schema of that name."""
-        query = sa.text("SELECT COUNT(*) FROM INFORMATION_SCHEMA.SCHEMATA WHERE SCHEMA_NAME = :schema")
+        query = sa.text("SELECT COUNT(*) FROM sys.schemas WHERE name = :schema")
         return bool(self._connection.execute(query.bindparams(_name("schema", schema))).scalar())
 
     def columns(self, name: str, schema: str | None) -> set[str]:
@@ -50,6 +50,11 @@ class Catalogue:
         query = sa.text(f"SELECT COLUMN_NAME FROM {prefix}INFORMATION_SCHEMA.COLUMNS WHERE {where}")
         query = query.bindparams(_name("name", name), *([_name("owner", owner)] if owner else ()))
         return set(self._connection.execute(query).scalars())
+
+    def shown_columns(self, table: sa.Table) -> set[str]:
+        """The columns as a query shows them: also those of a synonym, or where the views say nothing."""
+        nothing = sa.select(sa.text("*")).select_from(table).where(sa.false())
+        return set(self._connection.execute(nothing).keys())
 
     def leading_columns(self, name: str, schema: str | None) -> set[str]:
         """The first column of each index, by which rows can be found quickly."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from pondctl.db.batches import execute_many
-from pondctl.db.dialects import ROWS_A_STATEMENT, utcnow
+from pondctl.db.dialects import ROWS_A_STATEMENT, cut, utcnow
 from pondctl.db.host_tables import HostTables
 from pondctl.db.records import ChangeLogEntry
 
@@ -91,7 +91,8 @@ class ChangeLog:
             .having(sa.func.max(log["Id"]) == sa.func.max(sa.case((such, log["Id"]))))
             .order_by(row_id)
         )
-        for found in self._connection.execution_options(yield_per=ROWS_A_STATEMENT).execute(query):
+        streamed = {"yield_per": ROWS_A_STATEMENT}
+        for found in self._connection.execute(query, execution_options=streamed):
             yield found[0]
 
 
@@ -99,10 +100,10 @@ def _row(entry: ChangeLogEntry) -> dict[str, Any]:
     return {
         "bulk_change_id": entry.bulk_change_id,
         "device_change_id": entry.device_change_id,
-        "description": entry.description[:_DESCRIPTION],
+        "description": cut(entry.description, _DESCRIPTION),
         "has_errors": entry.has_errors,
         "error_text": entry.error_text,
         "request_text": entry.request_text,
         "response_text": entry.response_text,
-        "response_status": None if entry.response_status is None else str(entry.response_status)[:50],
+        "response_status": None if entry.response_status is None else cut(str(entry.response_status), 50),
     }

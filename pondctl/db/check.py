@@ -41,7 +41,8 @@ def check(database: Database) -> list[Finding]:
 
 def _check_table(database: Database, host: HostTable) -> list[Finding]:
     table = host.table
-    columns = database.look(lambda unit: Catalogue(unit.host).columns(table.name, table.schema))
+    columns = _try(database, lambda catalogue: catalogue.columns(table.name, table.schema))
+    columns = columns or _try(database, lambda catalogue: catalogue.shown_columns(table))
     if not columns:
         return [_missing_table(host)]
     here = {column.lower() for column in columns}

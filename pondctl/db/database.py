@@ -6,16 +6,10 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Final, Self, TypeVar
 
 import sqlalchemy as sa
-from tenacity import (
-    Retrying,
-    retry_if_exception,
-    stop_after_attempt,
-    stop_after_delay,
-    wait_random_exponential,
-)
+from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
 
 from pondctl.db.columns import OwnNames
-from pondctl.db.driver_errors import PASSING, diagnose
+from pondctl.db.driver_errors import PASSING, diagnose, is_connecting
 from pondctl.db.engine import build_engine, require_file
 from pondctl.db.host_tables import HostTables, build_host_tables
 from pondctl.db.own_tables import OwnTables
@@ -29,6 +23,8 @@ Later = list[Callable[[Unit], object]]
 
 _ATTEMPTS: Final = 6
 _SECONDS: Final = 60.0
+# Where nobody answers, Microsoft's driver itself tries for as long as it may before it says so.
+_CONNECTING_SECONDS: Final = 20.0
 
 
 class Database:
@@ -120,7 +116,7 @@ class Database:
 
     def _once(self, work: Callable[[Unit], T], writing: bool) -> tuple[T, Later]:
         again = Retrying(
-            stop=stop_after_attempt(_ATTEMPTS) | stop_after_delay(_SECONDS),
+            stop=_is_hopeless,
             wait=wait_random_exponential(multiplier=0.05, max=2.0),
             retry=retry_if_exception(_passes),
             reraise=True,
@@ -140,6 +136,12 @@ class Database:
             if writing:
                 unit.commit()
             return result, unit.later if writing else []
+
+
+def _is_hopeless(state: RetryCallState) -> bool:
+    error = state.outcome.exception() if state.outcome else None
+    longest = _CONNECTING_SECONDS if error is not None and is_connecting(error) else _SECONDS
+    return state.attempt_number >= _ATTEMPTS or (state.seconds_since_start or 0.0) >= longest
 
 
 def _passes(error: BaseException) -> bool:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from pondctl.db.batches import chunks, execute_many
 from pondctl.db.device_mirror import mirror_active
-from pondctl.db.dialects import ROWS_A_STATEMENT, utcnow
+from pondctl.db.dialects import ROWS_A_STATEMENT, cut, utcnow
 from pondctl.db.host_tables import HostTables
 from pondctl.db.records import NewDeviceChange
 from pondctl.db.row_reads import read_rows, select_rows
@@ -121,7 +121,7 @@ class DeviceChanges:
     def settle_alike(self, ids: Iterable[int], details: str) -> None:
         """Mark unsettled rows as refused, all for the same reason."""
         row = self._row
-        values = {**_settled(BulkStatus.API_FAILED), "StatusDetails": details[:_DETAILS]}
+        values = {**_settled(BulkStatus.API_FAILED), "StatusDetails": cut(details, _DETAILS)}
         for chunk in chunks(ids):
             self._connection.execute(
                 sa.update(row.table)
@@ -221,7 +221,7 @@ def _settled(status: BulkStatus) -> dict[str, Any]:
 
 
 def _details(rows: Sequence[tuple[int, str]]) -> list[dict[str, Any]]:
-    return [{"row_id": row_id, "details": words[:_DETAILS]} for row_id, words in rows]
+    return [{"row_id": row_id, "details": cut(words, _DETAILS)} for row_id, words in rows]
 
 
 def _new_row(new: NewDeviceChange) -> dict[str, Any]:

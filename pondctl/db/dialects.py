@@ -14,11 +14,51 @@ from sqlalchemy.types import TypeEngine
 
 # SQL Server refuses more than 2,100 parameters in a statement and 1,000 rows in one VALUES.
 ROWS_A_STATEMENT: Final = 1000
+# As exact as the columns: else what was written "now" is rounded up, and not due yet a moment later.
+_NOW_ON_MSSQL: Final = "CAST(SYSUTCDATETIME() AS DATETIME2(3))"
 
-DATETIME: Final[TypeEngine[datetime]] = sa.DateTime().with_variant(
-    mssql.DATETIME2(3),  # type: ignore[no-untyped-call] # the constructor has no annotations
-    "mssql",
-)
+
+class Moment(sa.TypeDecorator[datetime]):
+    """datetime2(3), sent as text where it is a parameter.
+
+    pyodbc asks the driver how exact a time may be; where the server's catalogue has no answer it cuts the
+    parts of a second off, and a time that was read would not be equal to itself any more.
+    """
+
+    impl = sa.DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> TypeEngine[Any]:
+        if dialect.name != "mssql":
+            return dialect.type_descriptor(sa.DateTime())
+        precise = mssql.DATETIME2(3)  # type: ignore[no-untyped-call] # the constructor has no annotations
+        return dialect.type_descriptor(precise)
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> Any:
+        if value is None or dialect.name != "mssql":
+            return value
+        return value.isoformat(sep="T", timespec="microseconds")
+
+    def bind_expression(self, bindvalue: sa.BindParameter[datetime]) -> sa.ColumnElement[datetime]:
+        return _given_moment(bindvalue)
+
+
+class _given_moment(FunctionElement[datetime]):  # noqa: N801 - as below
+    inherit_cache = True
+    name = "given_moment"
+
+
+@compiles(_given_moment)
+def _moment_as_it_is(element: _given_moment, compiler: SQLCompiler, **kw: Any) -> str:
+    return compiler.process(element.clauses, **kw)
+
+
+@compiles(_given_moment, "mssql")
+def _moment_from_text(element: _given_moment, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"CAST({compiler.process(element.clauses, **kw)} AS DATETIME2(3))"
+
+
+DATETIME: Final[TypeEngine[datetime]] = Moment()
 # SQLite numbers rows by itself only where the type is spelled INTEGER.
 ROW_ID: Final[TypeEngine[int]] = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 # nvarchar(max): `UnicodeText` would be ntext, which SQL Server has given up.
@@ -28,6 +68,14 @@ TEXT: Final[TypeEngine[str]] = sa.Unicode()
 def text(value: str) -> sa.BindParameter[str]:
     """A string that travels as nvarchar; a bare one inside a function call would be varchar."""
     return sa.literal(value, sa.Unicode())
+
+
+def cut(value: str, longest: int) -> str:
+    """As much of it as nvarchar(longest) takes: SQL Server counts what is beyond U+FFFF twice."""
+    kept = value[:longest]
+    while (too_long := len(kept) + sum(letter > "\uffff" for letter in kept) - longest) > 0:
+        kept = kept[: -((too_long + 1) // 2)]
+    return kept
 
 
 class utcnow(FunctionElement[datetime]):  # noqa: N801 - stands in SQL, where functions are lower case
@@ -57,7 +105,7 @@ def _now_on_sqlite(element: utcnow, compiler: SQLCompiler, **kw: Any) -> str:
 
 @compiles(utcnow, "mssql")
 def _now_on_mssql(element: utcnow, compiler: SQLCompiler, **kw: Any) -> str:
-    return "SYSUTCDATETIME()"
+    return _NOW_ON_MSSQL
 
 
 @compiles(_ShiftedNow, "sqlite")
@@ -71,4 +119,4 @@ def _shifted_on_sqlite(element: _ShiftedNow, compiler: SQLCompiler, **kw: Any) -
 def _shifted_on_mssql(element: _ShiftedNow, compiler: SQLCompiler, **kw: Any) -> str:
     # Two steps: a DATEADD in milliseconds alone overflows after 24 days.
     seconds, milliseconds = (compiler.process(clause, **kw) for clause in element.clauses)
-    return f"DATEADD(second, {seconds}, DATEADD(millisecond, {milliseconds}, SYSUTCDATETIME()))"
+    return f"DATEADD(second, {seconds}, DATEADD(millisecond, {milliseconds}, {_NOW_ON_MSSQL}))"

@@ -41,6 +41,7 @@ class Trouble(Enum):
     LOGIN = auto()
     PERMISSION = auto()
     SCHEMA = auto()
+    VALUE = auto()
     DISK_FULL = auto()
     DAMAGED = auto()
     DRIVER = auto()
@@ -53,17 +54,22 @@ PASSING = frozenset({Trouble.BUSY, Trouble.CONFLICT, Trouble.CONNECTION, Trouble
 # pyodbc gives the native number only inside the text: "[state] words (number) (function)".
 _NATIVE = re.compile(r"\((-?[0-9]+)\)(?= \(SQL|; \[|\Z)")
 _BY_NUMBER = {
-    **dict.fromkeys((1205, 1222, 3960, 3935, 41302, 41305, 41325), Trouble.BUSY),
+    **dict.fromkeys((1204, 1205, 1222, 3960, 3935, 41302, 41305, 41325), Trouble.BUSY),
+    # What a hosted server says while it is moved or is given too much.
+    **dict.fromkeys((10928, 10929, 40197, 40501, 40613, 49918, 49919, 49920), Trouble.BUSY),
     **dict.fromkeys((2627, 2601), Trouble.CONFLICT),
     **dict.fromkeys((18456, 18452, 18470, 18487, 18488, 4060), Trouble.LOGIN),
     **dict.fromkeys((229, 230, 262, 297, 300, 916, 1088, 2760, 15247), Trouble.PERMISSION),
     **dict.fromkeys((207, 208, 2812), Trouble.SCHEMA),
+    **dict.fromkeys((515, 547, 2628, 8152, 8115), Trouble.VALUE),
     **dict.fromkeys((1101, 1105, 9002), Trouble.DISK_FULL),
 }
 _BY_STATE = {
     "40001": Trouble.BUSY,
     "HYT00": Trouble.TIMEOUT,
     "HYT01": Trouble.TIMEOUT,
+    "22001": Trouble.VALUE,
+    "22003": Trouble.VALUE,
     "28000": Trouble.LOGIN,
     "42S02": Trouble.SCHEMA,
     "42S22": Trouble.SCHEMA,
@@ -82,6 +88,12 @@ _BY_SQLITE_CODE = {
     sqlite3.SQLITE_NOTADB: Trouble.DAMAGED,
     sqlite3.SQLITE_CORRUPT: Trouble.DAMAGED,
 }
+# Kept to what a host's own table can refuse.
+_SQLITE_VALUE = (
+    sqlite3.SQLITE_CONSTRAINT_NOTNULL,
+    sqlite3.SQLITE_CONSTRAINT_CHECK,
+    sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY,
+)
 _SQLITE_UNIQUE = (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
 
 
@@ -115,7 +127,16 @@ def diagnose(error: sa.exc.DBAPIError) -> Diagnosis:
     known = next((number for number in numbers if number in _BY_NUMBER), None)
     if known is not None:
         return Diagnosis(_BY_NUMBER[known], known, state, words)
-    return Diagnosis(_by_state(state), numbers[0] if numbers else None, state, words)
+    trouble = _by_state(state)
+    if trouble is Trouble.OTHER and state is not None and is_connecting(error):
+        # Whoever listens there does not speak as SQL Server does.
+        trouble = Trouble.CONNECTION
+    return Diagnosis(trouble, numbers[0] if numbers else None, state, words)
+
+
+def is_connecting(error: BaseException) -> bool:
+    """Whether a statement had not even been sent."""
+    return isinstance(error, sa.exc.DBAPIError) and error.statement is None
 
 
 def _by_state(state: str | None) -> Trouble:
@@ -131,6 +152,8 @@ def _diagnose_sqlite(original: sqlite3.Error) -> Diagnosis:
     words = str(original)
     if code is None:
         return Diagnosis(Trouble.OTHER, None, None, words)
+    if code in _SQLITE_VALUE:
+        return Diagnosis(Trouble.VALUE, code, None, words)
     if code in _SQLITE_UNIQUE:
         return Diagnosis(Trouble.CONFLICT, code, None, words)
     # SQLite has one code for all that is wrong with a statement; only its words tell a missing table.
@@ -147,7 +170,11 @@ _ERRORS: dict[Trouble, tuple[type[PondctlError], str, str | None]] = {
         "the database cannot be reached",
         "is the server up, and `database.url` right? Then run the same command again",
     ),
-    Trouble.TIMEOUT: (DatabaseUnavailableError, "the database did not answer in time", None),
+    Trouble.TIMEOUT: (
+        DatabaseUnavailableError,
+        "the database did not answer in time",
+        "is the server up, and `database.url` right? Then run the same command again",
+    ),
     Trouble.LOGIN: (
         AuthenticationError,
         "the database refused the login",
@@ -162,6 +189,12 @@ _ERRORS: dict[Trouble, tuple[type[PondctlError], str, str | None]] = {
         SchemaError,
         "a table or column is missing",
         "`pondctl db check` compares; `database.names` says what is called differently here",
+    ),
+    Trouble.VALUE: (
+        SchemaError,
+        "a table does not take a row as pondctl writes it",
+        "a constraint, a trigger or a shorter column of the host's is in the way: "
+        '`pondctl db check` compares; a column mapped to "" in `database.names` is left out',
     ),
     Trouble.DISK_FULL: (DatabaseUnavailableError, "the database is full", "make room, then run it again"),
     Trouble.DAMAGED: (

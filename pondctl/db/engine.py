@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import sqlalchemy as sa
 
+from pondctl.db.odbc_types import keep_long_texts, type_parameters
 from pondctl.db.urls import Address
 from pondctl.errors import ConfigurationError
 
@@ -109,7 +110,14 @@ def _sqlserver_engine(address: Address) -> sa.Engine:
         connect_args={"timeout": _CONNECT_SECONDS},
         **options,
     )
+    if address.url.get_driver_name() == "pyodbc":
+        # The driver manager would keep connections too, dead ones among them.
+        engine.dialect.loaded_dbapi.pooling = False  # type: ignore[attr-defined]
     sa.event.listen(engine, "connect", _limit_query_time)
+    if address.freetds:
+        keep_long_texts(engine)
+    elif options:
+        type_parameters(engine)
     return engine
 
 

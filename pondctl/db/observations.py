@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import sqlalchemy as sa
 
 from pondctl.db.batches import chunks
-from pondctl.db.dialects import TEXT, text, utcnow
+from pondctl.db.dialects import TEXT, cut, text, utcnow
 from pondctl.db.own_tables import OwnTables
 
 _ACTIVE: Final = "active"
@@ -117,8 +117,8 @@ def _from_parameters(table: sa.Table, devices: Sequence[Seen]) -> sa.Insert:
     """For SQL Server: three parameters a device. A column of nothing but NULL would be taken for a number."""
     columns = (sa.column(name, table.c[name].type) for name in _SEEN)
     lengths = _SEEN.values()
-    cut = [tuple((v or "")[:n] for v, n in zip(device, lengths, strict=True)) for device in devices]
-    return _append(table, sa.values(*columns, name="seen").data(cut))
+    rows = [tuple(cut(v or "", n) for v, n in zip(device, lengths, strict=True)) for device in devices]
+    return _append(table, sa.values(*columns, name="seen").data(rows))
 
 
 def _append(table: sa.Table, source: sa.FromClause) -> sa.Insert:

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from pondctl.db.batches import execute_many
+from pondctl.db.dialects import cut
 from pondctl.db.own_tables import OwnTables
 from pondctl.db.records import StoredOutcome
 from pondctl.errors import Category
@@ -77,11 +78,11 @@ def _outcome(iccid: str, outcome: str, category: str | None, more: tuple[Any, ..
 def _row(run_id: str, outcome: DeviceOutcome) -> dict[str, Any]:
     return {
         "run_id": run_id,
-        "iccid": outcome.iccid[:50],
+        "iccid": cut(outcome.iccid, 50),
         "device_change_id": outcome.device_change_id,
         "outcome": str(outcome.outcome),
         "category": None if outcome.category is None else str(outcome.category),
-        "carrier_state": None if outcome.carrier_state is None else outcome.carrier_state[:100],
-        "msisdn": None if outcome.msisdn is None else outcome.msisdn[:50],
+        "carrier_state": None if outcome.carrier_state is None else cut(outcome.carrier_state, 100),
+        "msisdn": None if outcome.msisdn is None else cut(outcome.msisdn, 50),
         "detail": outcome.detail,
     }

@@ -15,7 +15,7 @@ from pondctl.db.unit import Unit
 _DAY: Final = 86_400.0
 _ENDED_MESSAGES: Final = ("sent", "done")
 _ENDED_LETTERS: Final = ("requeued", "discarded")
-_ENDED_STEPS: Final = ("done", "failed")
+_OPEN_STEPS: Final = ("open", "unknown")
 
 
 def prune(database: Database, retention_days: float) -> Mapping[str, int]:
@@ -36,7 +36,7 @@ def _old_rows(own: OwnTables, since: float) -> list[tuple[sa.Table, sa.ColumnEle
     old_runs = sa.select(run.run_id).where(run.finished_at < utc_in(since))
     ended_message = sa.and_(message.state.in_(_ENDED_MESSAGES), message.changed_at < utc_in(since))
     ended_letter = sa.and_(letter.state.in_(_ENDED_LETTERS), letter.changed_at < utc_in(since))
-    ended_step = sa.and_(own.step.c.state.in_(_ENDED_STEPS), own.step.c.closed_at < utc_in(since))
+    ended_step = sa.and_(own.step.c.state.not_in(_OPEN_STEPS), own.step.c.closed_at < utc_in(since))
     # Outcomes go before the runs that tell their age.
     return [
         (own.outcome, own.outcome.c.run_id.in_(old_runs)),

@@ -68,11 +68,15 @@ class RatePlans:
         return found
 
     def _of(self, iccids: Iterable[str], query: sa.Select[Any]) -> Iterator[tuple[Any, ...]]:
-        """Rows of these devices, the ICCID first and bare, however the host has padded it."""
+        """Rows of these devices, the ICCID first and bare, however the host has padded it.
+
+        A column of a fixed width gives its blanks too, where SQL Server finds what is equal without.
+        """
         for chunk in chunks(iccids, _KEYS_A_STATEMENT):
             spelt = [iccid + padding for iccid in chunk for padding in _PADDINGS]
             for iccid, *rest in self._connection.execute(query, {"iccids": spelt}):
-                yield (iccid.rstrip("Ff"), *rest)
+                bare = (value.rstrip(" ") if isinstance(value, str) else value for value in rest)
+                yield (iccid.rstrip(" ").rstrip("Ff"), *bare)
 
 
 # Statements that every turn of a run needs are built once for each database.

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from pondctl.db.batches import chunks, execute_many
 from pondctl.db.device_mirror import mirror_active
-from pondctl.db.dialects import utcnow
+from pondctl.db.dialects import cut, utcnow
 from pondctl.db.host_tables import HostTables
 from pondctl.models import BulkStatus
 
@@ -116,5 +116,5 @@ def _parameters(fix: RowFix) -> dict[str, Any]:
     if fix.msisdn is not None:
         given["number"] = fix.msisdn
     if fix.details is not None:
-        given["details"] = fix.details[:_DETAILS]
+        given["details"] = cut(fix.details, _DETAILS)
     return given

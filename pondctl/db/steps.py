@@ -43,7 +43,9 @@ class Steps:
 
     def close(self, ends: Sequence[WriteEnd]) -> None:
         """Record what became of writes. One that is resolved already keeps what it says."""
-        execute_many(self._connection, _close(self._tables), [_end_row(end) for end in ends])
+        for lost in (False, True):
+            alike = [end for end in ends if (end.state is StepState.UNKNOWN) is lost]
+            execute_many(self._connection, _close(self._tables, lost), [_end_row(end) for end in alike])
 
     def mark_cut(self, run_id: str, iccids: Collection[str]) -> None:
         """Make unknown what earlier runs left open on devices that this run has claimed.
@@ -189,21 +191,20 @@ def _unresolved(tables: OwnTables) -> sa.Select[Any]:
     )
 
 
-@lru_cache(maxsize=8)
-def _close(tables: OwnTables) -> sa.Update:
+@lru_cache(maxsize=16)
+def _close(tables: OwnTables, lost: bool) -> sa.Update:
+    """Each parameter is a column's new or old value: of another a server cannot tell the type."""
     t = tables.step.c
-    state = sa.bindparam("new_state", type_=t.state.type)
-    is_unknown = state == str(StepState.UNKNOWN)
+    times = {"cut_at": sa.func.coalesce(t.cut_at, utcnow())} if lost else {"closed_at": utcnow()}
     return (
         sa.update(tables.step)
         .where(t.claim == sa.bindparam("named"), _is_unresolved(t.state))
         .values(
-            state=state,
+            state=sa.bindparam("new_state"),
             answer=sa.bindparam("said"),
             detail=sa.bindparam("words"),
             category=sa.bindparam("reason"),
-            cut_at=sa.case((is_unknown, sa.func.coalesce(t.cut_at, utcnow())), else_=t.cut_at),
-            closed_at=sa.case((is_unknown, sa.null()), else_=utcnow()),
+            **times,
         )
     )
 

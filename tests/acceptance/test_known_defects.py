@@ -118,6 +118,8 @@ def test_12_a_second_start_of_the_same_job_asks_for_nothing_twice(world: World) 
 
 
 def test_13_rows_that_cannot_be_read_never_close_the_header(world: World) -> None:
+    if world.engine.dialect.name != "sqlite":
+        pytest.skip("made with a statement of SQLite")
     bulk = active(world, A)
     world.execute('ALTER TABLE "M2M_DeviceChange" RENAME TO hidden')
     try:

@@ -16,7 +16,7 @@ from pondctl.db.records import NewBulkChange, NewDeviceChange
 from pondctl.db.schema import init_database
 from pondctl.db.unit import Unit
 from pondctl.models import DeviceChange
-from tests.world import empty
+from tests.world import make_tables, turn
 
 SERVER_URL = os.environ.get("PONDCTL_TEST_DATABASE_URL", "")
 
@@ -45,15 +45,17 @@ def sqlite_url(template: Path, tmp_path: Path) -> str:
 @pytest.fixture
 def database(request: pytest.FixtureRequest) -> Iterator[Database]:
     """An empty database with all tables."""
-    if SERVER_URL:
-        empty(SERVER_URL)
-        opened = Database.open(SERVER_URL)
-        init_database(opened)
-    else:
+    if not SERVER_URL:
         url = request.getfixturevalue("sqlite_url")
         opened = Database.open(url.replace("timeout=0.1", "timeout=30"))
-    yield opened
-    opened.close()
+        yield opened
+        opened.close()
+        return
+    with turn():
+        opened = Database.open(SERVER_URL)
+        make_tables(opened)
+        yield opened
+        opened.close()
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ _SQLITE_ONLY = re.compile(
     r"strftime|julianday|\|\||\bLIMIT\b|\bPRAGMA\b|\bIFNULL\b|\bOR REPLACE\b|\bON CONFLICT\b|\bRETURNING\b"
     r"|\bMERGE\b|\bIS 1\b|\bIS 0\b|[^@]\btrue\b|\bfalse\b"
 )
+_TWO_PARAMETERS = re.compile(r"\? (?:=|<>|!=|<|>|<=|>=) \?")
 _MOST_PARAMETERS = 2100
 
 Values = Mapping[str, Any]
@@ -22,18 +23,27 @@ Values = Mapping[str, Any]
 
 @contextmanager
 def watched_statements() -> Iterator[None]:
-    """Within it every statement that any engine runs is held against SQL Server once."""
+    """Within it every statement that SQLite runs is held against SQL Server once."""
     seen: set[object] = set()
 
-    def check(_: object, statement: object, many: Sequence[Values], one: Values, __: object) -> None:
-        if not isinstance(statement, sa.Select | sa.Insert | sa.Update | sa.Delete):
+    def check(
+        connection: sa.Connection, statement: object, many: Sequence[Values], one: Values, _: object
+    ) -> None:
+        # SQL Server itself judges what it is sent, SQLAlchemy's own questions to its catalogue among that.
+        if connection.dialect.name == "mssql" or not isinstance(
+            statement, sa.Select | sa.Insert | sa.Update | sa.Delete
+        ):
             return
         key = statement._generate_cache_key()
         # The same statement with another number of parameters is another one.
         known = (key.key, len(key.bindparams)) if key else object()
         if known not in seen:
             seen.add(known)
-            compile_for_sql_server(statement, many[0] if many else one)
+            text = compile_for_sql_server(statement, many[0] if many else one)
+            if len(many) > 1 and not (isinstance(statement, sa.Insert) and statement.select is not None):
+                # For many rows the driver asks the server for the types, which it cannot tell here.
+                # (INSERT … SELECT is sent row by row, its types said.)
+                assert not _TWO_PARAMETERS.search(text), text
 
     sa.event.listen(sa.Engine, "before_execute", check)
     try:

@@ -124,4 +124,4 @@ def test_sql_server_is_asked_in_views_that_every_server_has() -> None:
     assert "[otherdb].INFORMATION_SCHEMA.COLUMNS WHERE TABLE_NAME = :name AND TABLE_SCHEMA = :owner" in asked
     assert "[otherdb].sys.index_columns" in asked
     assert "HAS_PERMS_BY_NAME(:name, 'OBJECT', :right)" in asked
-    assert "INFORMATION_SCHEMA.SCHEMATA" in asked
+    assert "sys.schemas" in asked

@@ -5,7 +5,7 @@ import sqlite3
 import pytest
 import sqlalchemy as sa
 
-from pondctl.db.driver_errors import DRIVER_HINT, PASSING, Trouble, diagnose
+from pondctl.db.driver_errors import DRIVER_HINT, PASSING, Trouble, diagnose, is_connecting
 from pondctl.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -65,7 +65,13 @@ def odbc(state: str, words: str) -> sa.exc.DBAPIError:
         ),
         ("23000", "Violation of UNIQUE KEY (2627) (SQLExecDirectW)", Trouble.CONFLICT, PondctlError),
         ("23000", "duplicate key (2601) (SQLExecDirectW)", Trouble.CONFLICT, PondctlError),
-        ("23000", "REFERENCE constraint (547) (SQLExecDirectW)", Trouble.OTHER, PondctlError),
+        ("23000", "REFERENCE constraint (547) (SQLExecDirectW)", Trouble.VALUE, SchemaError),
+        ("23000", "Cannot insert NULL (515) (SQLExecDirectW)", Trouble.VALUE, SchemaError),
+        ("42000", "would be truncated (2628) (SQLExecDirectW)", Trouble.VALUE, SchemaError),
+        ("22001", "String data, right truncation (0) (SQLExecute)", Trouble.VALUE, SchemaError),
+        ("42000", "is not currently available (40613)", Trouble.BUSY, DatabaseUnavailableError),
+        ("42000", "Cannot open database. (4060) (SQLDriverConnect)", Trouble.LOGIN, AuthenticationError),
+        ("HY000", "no such function (195) (SQLExecDirectW)", Trouble.OTHER, PondctlError),
         ("IM002", "Data source name not found (0) (SQLDriverConnect)", Trouble.DRIVER, ConfigurationError),
         ("01000", "Can't open lib 'x' : file not found (0)", Trouble.DRIVER, ConfigurationError),
     ],
@@ -83,7 +89,16 @@ def test_a_server_error_is_understood_by_number_and_state(
 def test_a_number_inside_the_words_is_not_the_number_of_the_error() -> None:
     found = diagnose(odbc("22003", f"{MICROSOFT}value (1205) is too large (8115) (SQLExecDirectW)"))
 
-    assert (found.trouble, found.number) == (Trouble.OTHER, 8115)
+    assert (found.trouble, found.number) == (Trouble.VALUE, 8115)
+
+
+def test_who_speaks_otherwise_than_sql_server_while_connecting_is_not_the_server() -> None:
+    words = "[HY000] [Microsoft]Protocol error in TDS stream (0) (SQLDriverConnect)"
+    error = sa.exc.DBAPIError(None, None, Exception("HY000", words))
+
+    assert is_connecting(error)
+    assert diagnose(error).trouble is Trouble.CONNECTION
+    assert not is_connecting(odbc("HY000", words))
 
 
 @pytest.mark.parametrize(
@@ -97,7 +112,7 @@ def test_a_number_inside_the_words_is_not_the_number_of_the_error() -> None:
         (sqlite3.SQLITE_CANTOPEN, "unable to open", Trouble.PERMISSION),
         (sqlite3.SQLITE_PERM, "permission", Trouble.PERMISSION),
         (sqlite3.SQLITE_CONSTRAINT_UNIQUE, "UNIQUE", Trouble.CONFLICT),
-        (sqlite3.SQLITE_CONSTRAINT_NOTNULL, "NOT NULL", Trouble.OTHER),
+        (sqlite3.SQLITE_CONSTRAINT_NOTNULL, "NOT NULL", Trouble.VALUE),
         (sqlite3.SQLITE_ERROR, "no such table: run", Trouble.SCHEMA),
         (sqlite3.SQLITE_ERROR, "no such column: x", Trouble.SCHEMA),
         (sqlite3.SQLITE_ERROR, "near SELEC: syntax error", Trouble.OTHER),

@@ -66,6 +66,26 @@ def test_what_ended_long_ago_goes_and_what_is_open_stays(database: Database) -> 
     assert sum(prune(database, 90).values()) == 0, "a second run changes nothing"
 
 
+def test_of_the_journal_goes_whatever_has_ended_and_stays_whatever_is_not_known(database: Database) -> None:
+    states = ("open", "unknown", "done", "refused", "not_sent", "absent", "repeated", "released", "pending")
+    step = database.own_tables.step
+    row = {"run_id": "r", "carrier": "pond", "operation": "activate", "kind": "add_package", "iccid": "8901"}
+    more = {"service_provider_id": 4, "intent": "{}", "opened_at": utc_in(0), "closed_at": utc_in(0)}
+
+    def write(unit: Unit) -> None:
+        for number, state in enumerate(states):
+            values = {**row, **more, "claim": f"r:{number}", "sequence": number, "state": state}
+            unit.state.execute(sa.insert(step).inline().values(values))
+
+    database.write(write)
+    make_old(database, step, ["closed_at"])
+
+    prune(database, 90)
+
+    left = database.read(lambda unit: set(unit.state.execute(sa.select(step.c.state)).scalars()))
+    assert left == {"open", "unknown"}
+
+
 def test_what_is_younger_than_the_retention_stays(database: Database) -> None:
     fill(database, "ended", ended=True)
 

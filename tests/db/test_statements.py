@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import inspect
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -11,13 +12,13 @@ from pondctl.db.bulk_changes import BulkChanges
 from pondctl.db.change_log import ChangeLog
 from pondctl.db.dead_letters import DeadLetters
 from pondctl.db.device_changes import DeviceChanges
-from pondctl.db.dialects import text, utc_in, utcnow
+from pondctl.db.dialects import DATETIME, text, utc_in, utcnow
 from pondctl.db.messages import Messages
 from pondctl.db.meta import Meta
 from pondctl.db.outcomes import Outcomes
 from pondctl.db.runs import Runs
 from pondctl.db.unit import Unit
-from tests.db.sql_server_words import compile_for_sql_server
+from tests.db.sql_server_words import DIALECT, compile_for_sql_server
 
 REPOSITORIES = (BulkChanges, ChangeLog, DeadLetters, DeviceChanges, Messages, Meta, Outcomes, Runs)
 
@@ -39,10 +40,21 @@ def test_repositories_are_built_when_first_used() -> None:
 
 
 def test_times_come_from_the_servers_clock() -> None:
-    assert compile_for_sql_server(sa.select(utcnow()), {}) == "SELECT SYSUTCDATETIME() AS utcnow_1"
-    assert "DATEADD(second, ?, DATEADD(millisecond, ?, SYSUTCDATETIME()))" in compile_for_sql_server(
+    now = "CAST(SYSUTCDATETIME() AS DATETIME2(3))"
+    assert compile_for_sql_server(sa.select(utcnow()), {}) == f"SELECT {now} AS utcnow_1"
+    assert f"DATEADD(second, ?, DATEADD(millisecond, ?, {now}))" in compile_for_sql_server(
         sa.select(utc_in(1.5)), {}
     )
+
+
+def test_a_time_travels_as_text_because_drivers_cut_its_fraction_off() -> None:
+    moment = sa.column("at", DATETIME)
+    given = datetime(2026, 11, 27, 8, 9, 10, 123000)
+
+    text = compile_for_sql_server(sa.select(moment).where(moment == given), {})
+
+    assert text.endswith("= CAST(? AS DATETIME2(3))")
+    assert DATETIME.dialect_impl(DIALECT).bind_processor(DIALECT)(given) == "2026-11-27T08:09:10.123000"
 
 
 @pytest.mark.parametrize(

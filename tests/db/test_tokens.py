@@ -10,7 +10,6 @@ import sqlalchemy as sa
 from pondctl.db.database import Database
 from pondctl.db.dialects import utc_in
 from pondctl.db.tokens import DatabaseTokenStore
-from tests.db.conftest import SERVER_URL
 
 CREDENTIAL = {
     "base_url": "https://thingspace.example/api",
@@ -160,9 +159,8 @@ def _save_elsewhere(url: str) -> None:
     database.close()
 
 
-@pytest.mark.skipif(bool(SERVER_URL), reason="the other process opens the SQLite file")
 def test_another_process_shares_the_tokens(database: Database, store: DatabaseTokenStore) -> None:
-    url = database.host_address.url.render_as_string()
+    url = database.host_address.url.render_as_string(hide_password=False)
     process = multiprocessing.get_context("spawn").Process(target=_save_elsewhere, args=(url,))
     process.start()
     process.join(30)

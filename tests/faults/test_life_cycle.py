@@ -200,6 +200,8 @@ def test_throttling_is_no_error_and_loses_nothing(world: World) -> None:
 @contextmanager
 def locked(world: World) -> Iterator[None]:
     """Nobody else can write to the database."""
+    if world.engine.dialect.name != "sqlite":
+        pytest.skip("made with the one lock of SQLite")
     connection = sqlite3.connect(world.url.removeprefix("sqlite:///"), timeout=10, isolation_level=None)
     connection.execute("BEGIN IMMEDIATE")
     yield
