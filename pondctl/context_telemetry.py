@@ -51,7 +51,7 @@ class TelemetryContext:
         Where nothing was begun nothing is to be seen, and a database that is away is not waited for again.
         """
         away = isinstance(trouble, DatabaseUnavailableError)
-        if code not in _NOT_BEGUN and not away:
+        if not away and (self._is_worker or code not in _NOT_BEGUN):
             with self._harmless("alerts"):
                 self._sign_off()
                 self._watch(ask_sqs=False)

@@ -39,6 +39,7 @@ class SqsServer:
         self.queues: dict[str, MemoryQueue] = {}
         self.calls: Counter[tuple[str, str]] = Counter()
         self.denied: set[str] = set()
+        self.set_up: dict[str, dict[str, object]] = {}
         self.moves: dict[str, list[Request]] = {}
         self.refuse_entry: Callable[[str, Request], bool] = lambda action, entry: False
         self.deny_call: Callable[[str, Request], bool] = lambda action, request: False
@@ -74,6 +75,7 @@ class SqsServer:
         self.queues.clear()
         self.calls.clear()
         self.denied.clear()
+        self.set_up.clear()
         self.moves.clear()
         self._failures.clear()
         self._arrived.clear()
@@ -174,7 +176,7 @@ class SqsServer:
             "ApproximateNumberOfMessagesDelayed": 0,
             "VisibilityTimeout": queue.visibility_seconds,
             "MessageRetentionPeriod": 345600,
-        }
+        } | self.set_up.get(queue.name, {})
         return {"Attributes": {name: str(value) for name, value in given.items()}}
 
     def _batch(self, action: str, request: Request, one: Callable[[Request], Request]) -> Any:

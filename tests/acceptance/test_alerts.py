@@ -200,8 +200,11 @@ def test_an_answer_that_was_lost_is_counted(world: World) -> None:
     assert shown["open_unknown"] == 1
 
 
-def test_a_worker_signs_off(world: World) -> None:
+def test_a_worker_signs_off_however_it_ends(world: World, sqs: SqsServer) -> None:
+    at = QueueWorld(world, sqs)
     assert world.run("worker", "--once").exit_code == 0
+    at.put(world.given(A), IsRetryNewActivateThingSpaceDevice="False", IsRetryUpdateIdentifier="True")
+    assert at.work().exit_code == 2
 
     assert world.run("status", "-o", "json").json["workers"] == 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import ssl
 import threading
 import time
@@ -222,6 +223,17 @@ def test_a_queue_is_held_against_what_pondctl_needs(world: World, sqs: SqsServer
 
     assert result.exit_code == 0
     assert "dead-letter queue" in lines(result, "queue", "warning")[0]["message"]
+    policy = {"deadLetterTargetArn": "arn:aws:sqs:us-east-1:000000000000:other", "maxReceiveCount": 1}
+    short = {"MessageRetentionPeriod": 3600, "VisibilityTimeout": 10, "RedrivePolicy": json.dumps(policy)}
+    sqs.set_up["checks"] = short
+    wrong = doctor(world, PONDCTL_QUEUE__DEAD_LETTER_URL=sqs.create("dead"), **at.settings)
+    assert wrong.exit_code == 2
+    assert "go to other" in lines(wrong, "queue", "finding")[0]["message"]
+    warned = " ".join(each["message"] for each in lines(wrong, "queue", "warning"))
+    assert all(word in warned for word in ("maxReceiveCount is 1", "kept for 1 h", "visibility timeout"))
+    sqs.denied.add("GetQueueAttributes")
+    assert doctor(world, **at.settings).exit_code == 4
+    sqs.denied.clear()
     assert doctor(world, PONDCTL_QUEUE__URL=f"{at.url}-gone").exit_code == 7
     assert EMBEDDED_QUEUE in str(lines(doctor(world), "queue", "ok"))
 

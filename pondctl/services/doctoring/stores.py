@@ -104,7 +104,7 @@ class QueueProbe:
                 ExitCode.USAGE,
             )
         if target and (here.max_receive_count or 0) < _FEW_RECEIVES:
-            early = f"a message dies after {here.max_receive_count} receives, a restart or two may cause that"
+            early = f"maxReceiveCount is {here.max_receive_count}: a restart or two may kill a message"
             yield warning(early, "set maxReceiveCount to 5 or more")
 
     def _times(self, here: QueueAttributes) -> Iterator[Found]:
