@@ -12,11 +12,10 @@ from datetime import datetime, timedelta
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-import structlog
-
 from pondctl.context import AppContext
 from pondctl.errors import ConfigurationError, PondctlError, SharedQueueError
 from pondctl.models import EMBEDDED_QUEUE, Stop
+from pondctl.telemetry.logger import Logger
 
 if TYPE_CHECKING:
     from pondctl.clients.queue import ReceivedMessage
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 _MARGIN_SECONDS: Final = 60.0
 _TIME_IS_OVER: Final = "the time of the invocation is over"
 _EPOCH: Final = datetime(1970, 1, 1)
-_log = structlog.get_logger()
+_log = Logger()
 
 
 class LambdaContext(Protocol):
@@ -50,10 +49,12 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, list[
     try:
         if app.queueing.outbox is not None:
             app.queueing.outbox.flush()
+            app.queueing.outbox.require_all_sent()
     except PondctlError as error:
         # Only a redelivery comes by again and sends the outbox.
         _log.error("outbox not sent", error=error.message)
         again = [message.message_id for message in received]
+    app.telemetry.end_batch()
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in again]}
 
 
@@ -160,7 +161,7 @@ def _received(record: Mapping[str, Any]) -> ReceivedMessage:
         message_id=record["messageId"],
         receipt=record.get("receiptHandle", ""),
         attributes=flatten(record.get("messageAttributes", {})),
-        body=record.get("body", ""),
+        body=record.get("body") or "",
         receive_count=int(system.get("ApproximateReceiveCount", 1)),
         sent_at=_EPOCH + timedelta(milliseconds=int(sent_ms)) if sent_ms else None,
         group=system.get("MessageGroupId"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
+import gc
 import os
 import signal
 import sys
@@ -18,12 +20,14 @@ import typer
 from pondctl import __version__
 from pondctl.commands import (
     activate,
+    audit,
     bulk,
     config,
     db,
     dead_letter,
     demo,
     device,
+    doctor,
     ingest,
     reconcile,
     report,
@@ -48,6 +52,8 @@ _SAID_ENOUGH: dict[type[BaseException], ExitCode] = {
     KeyboardInterrupt: ExitCode.SIGINT,
     SystemExit: ExitCode.OK,  # completion, or a help page whose reader went away
 }
+# Not in the panel Work, but it goes on with what was begun there.
+_WORK_TOO = ("runs resume",)
 _STREAM_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
@@ -76,7 +82,9 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("Look", "device", device.app),
     Entry("Look", "runs", runs.app),
     Entry("Operate", "dead-letter", dead_letter.app),
+    Entry("Operate", "doctor", doctor.doctor),
     Entry("Operate", "report", report.app),
+    Entry("Operate", "audit", audit.app),
     Entry("Operate", "config", config.app),
     Entry("Operate", "db", db.app),
     Entry("Try", "demo", demo.demo),
@@ -144,13 +152,31 @@ def _with_shared_options(group: typer.Typer) -> typer.Typer:
 
 def main(arguments: Sequence[str] | None = None, *, commands: Sequence[Entry] = COMMANDS) -> NoReturn:
     """Run the program and exit with the code that `pondctl --help` explains."""
+    # Or the interpreter looks for garbage in everything once more, just before it gives all of it back.
+    atexit.register(gc.freeze)
     words = list(sys.argv[1:] if arguments is None else arguments)
     app = AppContext()
     with _stopping_on_signals(app) as caught:
-        code = _run(build(commands), words, app)
-    # Typer makes 130 of every KeyboardInterrupt, whichever signal raised it.
-    code = 128 + caught[0] if caught and code == ExitCode.SIGINT else code
+        code = _run(build(_needed(commands, words)), words, app)
+        # Typer makes 130 of every KeyboardInterrupt, whichever signal raised it.
+        code = 128 + caught[0] if caught and code == ExitCode.SIGINT else code
+        with suppress(Exception, KeyboardInterrupt):  # what there was to tell is told
+            if _works(app.command, commands):
+                app.tell_end(code)
+        with suppress(Exception, KeyboardInterrupt):
+            app.close()
     sys.exit(_flushed(code))
+
+
+def _works(command: str, commands: Sequence[Entry]) -> bool:
+    """Whether the command is one whose ending matters to alerts and metrics."""
+    name = command.partition(" ")[0]
+    return command in _WORK_TOO or any(entry.panel == "Work" and entry.name == name for entry in commands)
+
+
+def _needed(commands: Sequence[Entry], words: Sequence[str]) -> Sequence[Entry]:
+    """Leave out the commands that are not asked for, where that is plain: to build them takes time."""
+    return [entry for entry in commands if words[:1] == [entry.name]] or commands
 
 
 def _run(cli: typer.Typer, words: list[str], app: AppContext) -> int:
@@ -161,9 +187,6 @@ def _run(cli: typer.Typer, words: list[str], app: AppContext) -> int:
         with suppress(OSError):  # of a stream that nobody reads any more: the exit code still tells
             return _tell(error, words, app)
         return int(getattr(error, "exit_code", ExitCode.UNAVAILABLE))
-    finally:
-        with suppress(Exception):  # what there was to tell is told, and the process ends anyway
-            app.close()
 
 
 def _tell(error: BaseException, words: list[str], app: AppContext) -> int:
@@ -172,6 +195,7 @@ def _tell(error: BaseException, words: list[str], app: AppContext) -> int:
         return _SAID_ENOUGH[type(error)]
     match error:
         case PondctlError():
+            app.trouble = error
             return app.output.error(error)
         case typer.TyperException():
             return _tell_usage(error, words, app)

@@ -17,6 +17,7 @@ import typer
 from pondctl.cli import COMMANDS, build
 from pondctl.errors import ExitCode
 from tests.program import ROOT, Ended, Program
+from tests.world import World
 
 
 @pytest.fixture
@@ -68,6 +69,35 @@ def test_the_help_loads_nothing_heavy(program: Program) -> None:
     heavy |= {"pydantic_settings", "psutil", "tenacity", "platformdirs", "uvicorn", "starlette", "asyncio"}
     assert "typer" in loaded
     assert not loaded & heavy
+
+
+def test_a_list_loads_nothing_that_it_does_not_need(world: World) -> None:
+    code = (
+        "import sys\nfrom pondctl.cli import main\n"
+        "try:\n    main(['dead-letter', 'list'])\n"
+        "except SystemExit:\n    print(*{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | world.settings,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert "no dead letters" in ended.stderr
+    heavy = {
+        "httpx",
+        "boto3",
+        "botocore",
+        "structlog",
+        "alembic",
+        "cryptography",
+        "textual",
+        "rich",
+        "psutil",
+    }
+    assert not set(ended.stderr.split()) & heavy
 
 
 def test_every_command_takes_the_shared_options_and_says_what_it_does() -> None:

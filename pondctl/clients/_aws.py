@@ -128,6 +128,12 @@ def aws_errors(operation: str, queue_url: str) -> Iterator[None]:
                 hint="The check cannot be turned off. AWS_CA_BUNDLE can name a company's own authority.",
             ) from None
         raise _local_error(operation, name_of(queue_url), type(error).__name__) from None
+    except (AttributeError, IndexError, KeyError, TypeError, RecursionError):
+        # JSON of another shape, which botocore does not expect: a proxy, or another service.
+        raise QueueUnavailableError(
+            f"what answered {operation} on queue {name_of(queue_url)} is not SQS",
+            hint="check queue.url and queue.endpoint_url",
+        ) from None
 
 
 def _service_error(operation: str, queue: str, code: str, status: int) -> PondctlError:

@@ -135,8 +135,10 @@ def open_transport(
     `SSL_CERT_FILE` can add a company's own authority, `HTTPS_PROXY` and `NO_PROXY` are obeyed; nothing
     can turn the check off.
     """
-    context = httpx.create_ssl_context()
-    backend, proxy = _DeadlineBackend(find), _proxy(base_url)
+    # Reading the authorities costs a tenth of a second; a loopback address without TLS needs none.
+    encrypted = base_url.scheme == "https"
+    context = httpx.create_ssl_context() if encrypted else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    backend, proxy = _DeadlineBackend(find), proxy_of(base_url)
     if proxy is None:
         return DirectTransport(backend, context, connections)
     pool = httpcore.HTTPProxy(
@@ -153,7 +155,7 @@ def open_transport(
     return _ProxyTransport(pool, context)
 
 
-def _proxy(base_url: httpx.URL) -> httpx.Proxy | None:
+def proxy_of(base_url: httpx.URL) -> httpx.Proxy | None:
     address = getproxies().get(base_url.scheme)
     if not address or base_url.host in _LOOPBACK or proxy_bypass(base_url.host):
         return None

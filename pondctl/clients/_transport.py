@@ -9,21 +9,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import httpx
-import structlog
 
 from pondctl import __version__
 from pondctl.clients._network import open_transport, within
 from pondctl.clients._repeat import RepeatableError
 from pondctl.errors import Category
-from pondctl.telemetry import exchanges
+from pondctl.telemetry import exchanges, metrics
 from pondctl.telemetry.call_times import note_call
+from pondctl.telemetry.logger import Logger
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 _TOO_MANY_REQUESTS = 429
 # The body is handed on decoded and whole, so what described it on the wire is no longer true.
 _WIRE_HEADERS = ("content-encoding", "content-length", "transfer-encoding")
 
-_log = structlog.get_logger()
+_log = Logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +105,21 @@ class CarrierTransport(httpx.BaseTransport):
             seconds=round(seconds, 4),
             attempt=attempt,
         )
-        if status is not None:
-            note_call(self._carrier, endpoint, seconds)
+        self._measure(endpoint, status, seconds, attempt)
         if self._on_call is not None:
             throttled = status == _TOO_MANY_REQUESTS
             self._on_call(CallRecord(self._carrier, endpoint, status, seconds, attempt, throttled))
+
+    def _measure(self, endpoint: str, status: int | None, seconds: float, attempt: int) -> None:
+        where = {"carrier": self._carrier, "endpoint": endpoint}
+        metrics.observe("pondctl_call_seconds", seconds, **where)
+        metrics.count("pondctl_calls_total", **where, status=status or "none")
+        if attempt > 1:
+            metrics.count("pondctl_call_retries_total", **where)
+        if status == _TOO_MANY_REQUESTS:
+            metrics.count("pondctl_throttled_total", carrier=self._carrier)
+        if status is not None:
+            note_call(self._carrier, endpoint, seconds)
 
 
 def _show(

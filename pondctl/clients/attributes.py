@@ -79,7 +79,7 @@ def check_attributes(labels: Collection[str], place: str = "attributes") -> None
     for label in labels:
         name, data_type = split_label(label)
         if not _NAME.fullmatch(name):
-            raise MessageError(place, "have a name that SQS does not know")
+            raise MessageError(place, "have a name that SQS does not allow")
         if kind_of(data_type) is None:
             raise MessageError(name, "has no String, Number or Binary value")
 

@@ -30,6 +30,8 @@ Lookup = Literal["list", "get"]
 PAGE_SIZE: Final = 2000
 _LIST: Final = "/m2m/v1/devices/actions/list"
 _GET: Final = "/devices/{iccid}"
+_ACCOUNT: Final = "/m2m/v1/accounts/{account}"
+_NOBODYS_ICCID: Final = "8900000000000000000"
 # A page of 2,000 devices takes the carrier longer than one device.
 _PAGE_PATIENCE: Final = 4.0
 _ACCEPTED, _NOT_FOUND = 202, 404
@@ -76,6 +78,22 @@ class ThingSpaceClient:
                 yield pages.read(listing)
                 if over:
                     return
+
+    def probe(self) -> None:
+        """Prove address, credentials and account by one read."""
+        if self._lookup == "get" or not self._account_name:
+            self._probe_by_device()
+            return
+        path = _ACCOUNT.format(account=quote(self._account_name, safe=""))
+        self._sender.send("GET", path, endpoint=_ACCOUNT, read=self._body, safe_to_repeat=True)
+
+    def _probe_by_device(self) -> None:
+        """A device that nobody has: that ThingSpace does not know it proves all that is asked."""
+        try:
+            self.get_device(_NOBODYS_ICCID)
+        except DeviceError as error:
+            if error.temporary or error.category not in (Category.NOT_FOUND, Category.INVALID_ICCID):
+                raise
 
     def close(self) -> None:
         """Close the connections. The session stays open: other processes use it too."""

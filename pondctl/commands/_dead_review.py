@@ -37,6 +37,8 @@ def review_desk(app: AppContext, wanted: Wanted) -> ReviewDesk:
     plain_desk = desk_of(app, None)
     retention_days = app.settings.limits.retention_days
 
+    filtered = " (filtered)" if replace(wanted, text=None).narrows else ""
+
     def narrowed(state: str | None, text: str) -> Wanted:
         return replace(wanted, state=state, text=text or None)
 
@@ -50,7 +52,7 @@ def review_desk(app: AppContext, wanted: Wanted) -> ReviewDesk:
         return _one(replace(plain_desk, actor=app.actor(reason)).discard(Scope([letter_id])))
 
     return ReviewDesk(
-        title=f"dead letters of {app.settings.profile}",
+        title=f"dead letters of {app.settings.profile}{filtered}",
         most=COUNTED,
         page=page,
         count=lambda state, text: count_letters(app.database, narrowed(state, text)),

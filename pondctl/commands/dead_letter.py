@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from pondctl.commands import _dead_letter as shared
+from pondctl.commands._access import dry_run, needs
 from pondctl.commands._dead_letter import (
     BulkChange,
     CarrierOption,
@@ -30,6 +31,7 @@ State = Annotated[
 
 
 @app.command("list")
+@needs("viewer")
 def list_(
     ctx: typer.Context,
     state: State = "open",
@@ -64,6 +66,7 @@ def list_(
 
 
 @app.command("show")
+@needs("viewer")
 def show(ctx: typer.Context, letter_id: LetterId, output: OutputFormat = None) -> None:
     """Show one dead letter: attributes, body, every attempt, its devices, and what to do next."""
     from pondctl.services.dead_letters.show import for_people, show_letter
@@ -75,6 +78,7 @@ def show(ctx: typer.Context, letter_id: LetterId, output: OutputFormat = None) -
 
 
 @app.command("requeue")
+@needs("operator", looks=dry_run)
 def requeue(
     ctx: typer.Context,
     ids: Ids = None,
@@ -117,6 +121,7 @@ def requeue(
 
 
 @app.command("discard")
+@needs("operator", looks=dry_run)
 def discard(
     ctx: typer.Context,
     ids: Ids = None,
@@ -146,13 +151,17 @@ def discard(
 
 
 @app.command("restore")
+@needs("operator", looks=dry_run)
 def restore(
     ctx: typer.Context,
     ids: Ids = None,
     bulk_change: BulkChange = None,
+    iccid: Iccid = None,
     category: CategoryOption = None,
+    carrier: CarrierOption = None,
     text: Text = None,
     since: Since = None,
+    older_than: OlderThan = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     confirm: Confirm = None,
@@ -162,7 +171,7 @@ def restore(
     """Take back that dead letters were discarded."""
     context: AppContext = ctx.obj
     context.use(output=output, dry_run=dry_run)
-    wanted = shared.wanted_of("discarded", bulk_change=bulk_change, category=category, text=text, since=since)
+    wanted = shared.wanted_of("discarded", bulk_change, iccid, category, carrier, text, since, older_than)
     context.announce()
     desk = shared.desk_of(context, reason)
     scope = shared.scope_for(context, ids, wanted, verb="restore")
@@ -171,6 +180,7 @@ def restore(
 
 
 @app.command("pull")
+@needs("operator")
 def pull(
     ctx: typer.Context,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many.")] = None,
@@ -179,7 +189,6 @@ def pull(
     """Move what lies in the dead-letter queue into the inbox, where nothing expires; workers do it, too."""
     context: AppContext = ctx.obj
     context.use(output=output)
-    context.settings.require_role("operator")
     context.announce()
     puller = context.queueing.puller
     if puller is None:
@@ -198,8 +207,16 @@ def pull(
 
 
 @app.command("review")
+@needs("operator")
 def review(
-    ctx: typer.Context, state: State = "open", bulk_change: BulkChange = None, text: Text = None
+    ctx: typer.Context,
+    state: State = "open",
+    bulk_change: BulkChange = None,
+    iccid: Iccid = None,
+    category: CategoryOption = None,
+    text: Text = None,
+    since: Since = None,
+    older_than: OlderThan = None,
 ) -> None:
     """Go through dead letters on a full screen: look, edit, requeue, discard, take back."""
     from pondctl.commands._dead_review import require_screen, review_desk
@@ -208,7 +225,7 @@ def review(
     context: AppContext = ctx.obj
     require_screen()
     require_review()
-    wanted = shared.wanted_of(state, bulk_change=bulk_change, text=text)
+    wanted = shared.wanted_of(state, bulk_change, iccid, category, None, text, since, older_than)
     desk = review_desk(context, wanted)
     open_review(desk)
     shared.raise_if_stopped(context)

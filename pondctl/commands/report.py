@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pondctl.commands import _bulk
+from pondctl.commands._access import needs
 from pondctl.commands._options import All, BulkChangeId, Limit, OutputFormat
 from pondctl.context import AppContext
 from pondctl.models import Outcome
@@ -27,6 +28,7 @@ def _group() -> None:
 
 
 @app.command("bulk")
+@needs("viewer")
 def bulk(
     ctx: typer.Context,
     bulk_change_id: BulkChangeId,

@@ -47,6 +47,17 @@ class Meta:
         old = sa.and_(t.name.startswith(prefix, autoescape=True), t.changed_at < utc_in(-older_seconds))
         self._connection.execute(sa.delete(self._table).where(old))
 
+    def remove(self, name: str) -> None:
+        """Drop what is kept under `name`."""
+        self._connection.execute(sa.delete(self._table).where(self._table.c.name == name))
+
+    def entries(self, prefix: str) -> list[tuple[str, str, float]]:
+        """What is kept under names that begin so: name, text, and seconds since it was written."""
+        t = self._table.c
+        query = sa.select(t.name, t.value, t.changed_at, utcnow())
+        found = self._connection.execute(query.where(t.name.startswith(prefix, autoescape=True)))
+        return [(name, value, (now - at).total_seconds()) for name, value, at, now in found]
+
     def account_size(self, account: str) -> int | None:
         """How many devices the last complete scan of a ThingSpace account showed."""
         value = self.get(f"account_size:{account}")

@@ -2,49 +2,145 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime
 from functools import cached_property
+from importlib import import_module
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 import sqlalchemy as sa
 
-from pondctl.db.bulk_changes import BulkChanges
-from pondctl.db.bulk_facts import BulkFacts
-from pondctl.db.change_log import ChangeLog
-from pondctl.db.chosen_rows import ChosenRows
-from pondctl.db.claims import Claims
-from pondctl.db.compared_rows import ComparedRows
-from pondctl.db.dead_letters import DeadLetters
-from pondctl.db.deliveries import Deliveries
-from pondctl.db.device_changes import DeviceChanges
-from pondctl.db.device_checks import DeviceChecks
-from pondctl.db.device_history import DeviceHistory
-from pondctl.db.device_rows import DeviceRows
 from pondctl.db.dialects import utcnow
 from pondctl.db.driver_errors import Trouble, diagnose
 from pondctl.db.engine import WRITING
 from pondctl.db.host_tables import HostTables
-from pondctl.db.locks import DeviceLocks
-from pondctl.db.messages import Messages
-from pondctl.db.meta import Meta
-from pondctl.db.observations import Observations
-from pondctl.db.open_intents import OpenIntents
-from pondctl.db.open_work import OpenWork
-from pondctl.db.outcomes import Outcomes
 from pondctl.db.own_tables import OwnTables
-from pondctl.db.package_rows import PackageRows
-from pondctl.db.rate_plans import RatePlans
-from pondctl.db.report_rows import ReportRows
-from pondctl.db.row_counts import RowCounts
-from pondctl.db.row_fixes import RowFixes
-from pondctl.db.runs import Runs
-from pondctl.db.steps import Steps
+
+if TYPE_CHECKING:
+    from pondctl.db.alerts import Alerts
+    from pondctl.db.audit_rows import AuditRows
+    from pondctl.db.bulk_changes import BulkChanges
+    from pondctl.db.bulk_facts import BulkFacts
+    from pondctl.db.change_log import ChangeLog
+    from pondctl.db.chosen_rows import ChosenRows
+    from pondctl.db.claims import Claims
+    from pondctl.db.compared_rows import ComparedRows
+    from pondctl.db.dead_letters import DeadLetters
+    from pondctl.db.deliveries import Deliveries
+    from pondctl.db.device_changes import DeviceChanges
+    from pondctl.db.device_checks import DeviceChecks
+    from pondctl.db.device_history import DeviceHistory
+    from pondctl.db.device_keys import DeviceKeyRows
+    from pondctl.db.device_rows import DeviceRows
+    from pondctl.db.locks import DeviceLocks
+    from pondctl.db.messages import Messages
+    from pondctl.db.meta import Meta
+    from pondctl.db.observations import Observations
+    from pondctl.db.open_intents import OpenIntents
+    from pondctl.db.open_work import OpenWork
+    from pondctl.db.outcomes import Outcomes
+    from pondctl.db.package_rows import PackageRows
+    from pondctl.db.rate_plans import RatePlans
+    from pondctl.db.report_rows import ReportRows
+    from pondctl.db.row_counts import RowCounts
+    from pondctl.db.row_fixes import RowFixes
+    from pondctl.db.runs import Runs
+    from pondctl.db.steps import Steps
+    from pondctl.db.vitals import Vitals
+
+
+class _Repository:
+    """Loaded and built when first used: a command needs few of them, and all take time."""
+
+    def __init__(self, class_name: str, side: str) -> None:
+        self._class_name = class_name
+        self._side = side
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, unit: Unit | None, owner: type) -> Any:
+        if unit is None:
+            return self
+        repository = getattr(import_module(f"pondctl.db.{self._name}"), self._class_name)
+        tables = unit.host_tables if self._side == "host" else unit.own_tables
+        built = unit.__dict__[self._name] = repository(getattr(unit, self._side), tables)
+        return built
+
+
+def _on_host(class_name: str) -> Any:
+    return _Repository(class_name, "host")
+
+
+def _on_state(class_name: str) -> Any:
+    return _Repository(class_name, "state")
 
 
 class Unit:
     """Made by `Database`; a repository is built, and a connection taken, when first used."""
+
+    # Headers.
+    bulk_changes: BulkChanges = _on_host("BulkChanges")
+    # Rows.
+    device_changes: DeviceChanges = _on_host("DeviceChanges")
+    # Rows as a report shows them.
+    report_rows: ReportRows = _on_host("ReportRows")
+    # How far the rows are.
+    row_counts: RowCounts = _on_host("RowCounts")
+    # What is known of bulk changes beside their rows.
+    bulk_facts: BulkFacts = _on_state("BulkFacts")
+    # All that the host says about one device.
+    device_rows: DeviceRows = _on_host("DeviceRows")
+    # All that pondctl has kept about one device.
+    device_history: DeviceHistory = _on_state("DeviceHistory")
+    # Rows picked one by one.
+    chosen_rows: ChosenRows = _on_host("ChosenRows")
+    # The host's step log.
+    change_log: ChangeLog = _on_host("ChangeLog")
+    # Runs and their leases.
+    runs: Runs = _on_state("Runs")
+    # Which run works on which device.
+    claims: Claims = _on_state("Claims")
+    # The journal of carrier writes.
+    steps: Steps = _on_state("Steps")
+    # Devices that are never terminated.
+    locks: DeviceLocks = _on_state("DeviceLocks")
+    # The host's packages.
+    rate_plans: RatePlans = _on_host("RatePlans")
+    # Rows, as they are held against other places.
+    compared_rows: ComparedRows = _on_host("ComparedRows")
+    # Rows, mended while they say what was seen.
+    row_fixes: RowFixes = _on_host("RowFixes")
+    # The host's packages, row by row.
+    package_rows: PackageRows = _on_host("PackageRows")
+    # Carrier writes whose answer is not known.
+    open_intents: OpenIntents = _on_state("OpenIntents")
+    # When devices were last held against their carrier.
+    device_checks: DeviceChecks = _on_state("DeviceChecks")
+    # What runs decided about devices.
+    outcomes: Outcomes = _on_state("Outcomes")
+    # How the states of devices changed.
+    observations: Observations = _on_state("Observations")
+    # Outbox and embedded queue.
+    messages: Messages = _on_state("Messages")
+    # What is known of messages by their own key.
+    deliveries: Deliveries = _on_state("Deliveries")
+    # Which bulk changes have work left.
+    open_work: OpenWork = _on_host("OpenWork")
+    # The inbox of dead messages.
+    dead_letters: DeadLetters = _on_state("DeadLetters")
+    # What was raised and resolved.
+    alerts: Alerts = _on_state("Alerts")
+    # What alerts and `status` are judged by.
+    vitals: Vitals = _on_state("Vitals")
+    # Who did what.
+    audit_rows: AuditRows = _on_state("AuditRows")
+    # What the pseudonyms of devices are made with.
+    device_keys: DeviceKeyRows = _on_state("DeviceKeyRows")
+    # Small facts that outlive a run.
+    meta: Meta = _on_state("Meta")
 
     def __init__(
         self,
@@ -60,6 +156,7 @@ class Unit:
         self._writing = writing
         self._stack = ExitStack()
         self._opened: list[sa.Connection] = []
+        self.later: list[Callable[[Unit], object]] = []
         self.host_tables = host_tables
         self.own_tables = own_tables
 
@@ -98,140 +195,18 @@ class Unit:
             if name in self.__dict__:
                 self.__dict__[name].commit()
 
+    def afterwards(self, work: Callable[[Unit], object]) -> None:
+        """Do `work`, on own tables, once the host's changes are safe: here, where they share this
+        transaction, else in one of its own after it. Until then a kill leaves it undone."""
+        if self._host_engine is self._state_engine:
+            work(self)
+        else:
+            self.later.append(work)
+
     def now(self) -> datetime:
         """UTC as the database sees it, naive."""
         now: datetime = self.state.execute(sa.select(utcnow())).scalar_one()
         return now
-
-    @cached_property
-    def bulk_changes(self) -> BulkChanges:
-        """Headers."""
-        return BulkChanges(self.host, self.host_tables)
-
-    @cached_property
-    def device_changes(self) -> DeviceChanges:
-        """Rows."""
-        return DeviceChanges(self.host, self.host_tables)
-
-    @cached_property
-    def report_rows(self) -> ReportRows:
-        """Rows as a report shows them."""
-        return ReportRows(self.host, self.host_tables)
-
-    @cached_property
-    def row_counts(self) -> RowCounts:
-        """How far the rows are."""
-        return RowCounts(self.host, self.host_tables)
-
-    @cached_property
-    def bulk_facts(self) -> BulkFacts:
-        """What is known of bulk changes beside their rows."""
-        return BulkFacts(self.state, self.own_tables)
-
-    @cached_property
-    def device_rows(self) -> DeviceRows:
-        """All that the host says about one device."""
-        return DeviceRows(self.host, self.host_tables)
-
-    @cached_property
-    def device_history(self) -> DeviceHistory:
-        """All that pondctl has kept about one device."""
-        return DeviceHistory(self.state, self.own_tables)
-
-    @cached_property
-    def chosen_rows(self) -> ChosenRows:
-        """Rows picked one by one."""
-        return ChosenRows(self.host, self.host_tables)
-
-    @cached_property
-    def change_log(self) -> ChangeLog:
-        """The host's step log."""
-        return ChangeLog(self.host, self.host_tables)
-
-    @cached_property
-    def runs(self) -> Runs:
-        """Runs and their leases."""
-        return Runs(self.state, self.own_tables)
-
-    @cached_property
-    def claims(self) -> Claims:
-        """Which run works on which device."""
-        return Claims(self.state, self.own_tables)
-
-    @cached_property
-    def steps(self) -> Steps:
-        """The journal of carrier writes."""
-        return Steps(self.state, self.own_tables)
-
-    @cached_property
-    def locks(self) -> DeviceLocks:
-        """Devices that are never terminated."""
-        return DeviceLocks(self.state, self.own_tables)
-
-    @cached_property
-    def rate_plans(self) -> RatePlans:
-        """The host's packages."""
-        return RatePlans(self.host, self.host_tables)
-
-    @cached_property
-    def compared_rows(self) -> ComparedRows:
-        """Rows, as they are held against other places."""
-        return ComparedRows(self.host, self.host_tables)
-
-    @cached_property
-    def row_fixes(self) -> RowFixes:
-        """Rows, mended while they say what was seen."""
-        return RowFixes(self.host, self.host_tables)
-
-    @cached_property
-    def package_rows(self) -> PackageRows:
-        """The host's packages, row by row."""
-        return PackageRows(self.host, self.host_tables)
-
-    @cached_property
-    def open_intents(self) -> OpenIntents:
-        """Carrier writes whose answer is not known."""
-        return OpenIntents(self.state, self.own_tables)
-
-    @cached_property
-    def device_checks(self) -> DeviceChecks:
-        """When devices were last held against their carrier."""
-        return DeviceChecks(self.state, self.own_tables)
-
-    @cached_property
-    def outcomes(self) -> Outcomes:
-        """What runs decided about devices."""
-        return Outcomes(self.state, self.own_tables)
-
-    @cached_property
-    def observations(self) -> Observations:
-        """How the states of devices changed."""
-        return Observations(self.state, self.own_tables)
-
-    @cached_property
-    def messages(self) -> Messages:
-        """Outbox and embedded queue."""
-        return Messages(self.state, self.own_tables)
-
-    @cached_property
-    def deliveries(self) -> Deliveries:
-        """What is known of messages by their own key."""
-        return Deliveries(self.state, self.own_tables)
-
-    @cached_property
-    def open_work(self) -> OpenWork:
-        """Which bulk changes have work left."""
-        return OpenWork(self.host, self.host_tables)
-
-    @cached_property
-    def dead_letters(self) -> DeadLetters:
-        """The inbox of dead messages."""
-        return DeadLetters(self.state, self.own_tables)
-
-    @cached_property
-    def meta(self) -> Meta:
-        """Small facts that outlive a run."""
-        return Meta(self.state, self.own_tables)
 
 
 _BREAKING = frozenset({Trouble.TIMEOUT, Trouble.CONNECTION})

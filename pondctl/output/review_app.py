@@ -17,20 +17,22 @@ from textual.widgets import DataTable, Input, Static
 
 from pondctl.errors import PondctlError
 from pondctl.output.review_desk import Acted, ReviewDesk, Row
-from pondctl.output.review_text import COLUMNS, cells, head_line, letter_text
+from pondctl.output.review_text import cells, columns_of, head_line, letter_text
 from pondctl.output.safe import plain
 
 T = TypeVar("T")
 
-_PAGE: Final = 40
-# So near to the last row the next page is loaded.
+# More than a screen holds; the next pages are loaded when the cursor comes so near to the last row.
+_FIRST_PAGE: Final = 20
+_PAGE: Final = 100
 _NEAR: Final = 10
 _STATES: Final[Sequence[str | None]] = ("open", "discarded", "requeued", None)
 _KEYS: Final = "r requeue  e edit  d discard  u undo  / filter  s state  Tab pane  q quit"
+_TYPING_KEYS: Final = "Enter do it  Esc forget it"
 _ALWAYS: Final = ("leave_line", "quit")
 _PROMPTS: Final = {
     "filter": "only with this text (empty: all)",
-    "edit": "Attribute=Value … and requeue",
+    "edit": "Attribute=Value, such as RetryNumber=0; then it is requeued",
     "discard": "reason for discarding",
 }
 
@@ -42,11 +44,10 @@ class ReviewApp(App[None]):
     CSS = """
     #head, #keys { height: 1; text-style: reverse; }
     #said { height: 1; }
-    #table { height: 1fr; }
+    #table { height: 1fr; overflow-x: hidden; }
     #table > .datatable--cursor { text-style: reverse bold; }
     #detail { height: 1fr; border-top: solid; }
-    #line { display: none; height: 1; border: none; padding: 0; }
-    #line.asked { display: block; }
+    Input { height: 1; border: none; padding: 0; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "requeue"),
@@ -71,27 +72,26 @@ class ReviewApp(App[None]):
         self._discarded: list[int] = []
         self._busy = False
         self._looked_at: int | None = None
+        self._head = Static(id="head", markup=False)
+        self._letter = Static(id="letter", markup=False)
+        self._said = Static(id="said", markup=False)
+        self._keys = Static(_KEYS, id="keys", markup=False)
 
     def compose(self) -> ComposeResult:
-        """Lay out the five parts."""
-        yield Static(id="head", markup=False)
-        yield DataTable(id="table", cursor_type="row", zebra_stripes=False)
+        """Lay out the parts, filled with the first page: drawn once, and not empty at first."""
+        self._table: DataTable[Text] = DataTable(id="table", cursor_type="row", zebra_stripes=False)
+        self._reload()
+        yield self._head
+        yield self._table
         with VerticalScroll(id="detail"):
-            yield Static(id="letter", markup=False)
-        yield Static(id="said", markup=False)
-        yield Input(id="line", compact=True)
-        yield Static(_KEYS, id="keys", markup=False)
+            yield self._letter
+        yield self._said
+        yield self._keys
 
     def on_mount(self) -> None:
-        """Load the first page; everything else comes when it is asked for."""
-        self._table.add_columns(*COLUMNS.values())
+        """Everything else comes when it is asked for."""
         self._table.focus()
         self.set_interval(0.25, self._leave_when_stopped)
-        self._reload()
-
-    @property
-    def _table(self) -> DataTable[Text]:
-        return self.query_one("#table", DataTable)
 
     @property
     def _current(self) -> int | None:
@@ -104,7 +104,7 @@ class ReviewApp(App[None]):
 
     def action_undo(self) -> None:
         """Take back the last discard of this session, else that of the letter under the cursor."""
-        letter_id = self._discarded.pop() if self._discarded else self._current
+        letter_id = self._discarded[-1] if self._discarded else self._current
         self._act(self._desk.restore, letter_id)
 
     def action_leave(self) -> None:
@@ -122,11 +122,11 @@ class ReviewApp(App[None]):
             self._say("there is no letter here")
             return
         self._asked = what
-        line = self.query_one("#line", Input)
-        line.placeholder = _PROMPTS[what]
-        line.value = self._text if what == "filter" else ""
-        line.add_class("asked")
-        line.focus()
+        value = self._text if what == "filter" else ""
+        self._line = Input(value, placeholder=_PROMPTS[what], compact=True)
+        self.mount(self._line, after=self._said)
+        self._keys.update(_TYPING_KEYS)
+        self._line.focus()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """While something is being typed no letter of it is a command."""
@@ -135,12 +135,13 @@ class ReviewApp(App[None]):
     def on_key(self, event: Key) -> None:
         """What was typed ahead, before the line had the focus, belongs into the line."""
         if self._asked and event.is_printable and event.character:
-            self.query_one("#line", Input).insert_text_at_cursor(event.character)
+            self._line.insert_text_at_cursor(event.character)
 
     def action_leave_line(self) -> None:
         """Forget what was being typed, or go back to the table."""
         self._asked = ""
-        self.query_one("#line", Input).remove_class("asked")
+        self.query(Input).remove()
+        self._keys.update(_KEYS)
         self._table.focus()
 
     @on(Input.Submitted)
@@ -191,14 +192,17 @@ class ReviewApp(App[None]):
 
     def _acted(self, row: Row | None, said: str) -> None:
         self._busy = False
-        if row is not None and row["outcome"] == "discarded":
-            self._discarded.append(int(str(row["id"])))
+        if row is not None:
+            letter_id = int(str(row["id"]))
+            self._discarded = [each for each in self._discarded if each != letter_id]
+            self._discarded += [letter_id] if row["outcome"] == "discarded" else []
         self._say(said)
         self._reload(self._table.cursor_row)
 
     def _reload(self, cursor: int = 0) -> None:
         """From the first page on, so far that the cursor stands where it stood."""
-        self._table.clear()
+        self._table.clear(columns=True)
+        self._table.add_columns(*columns_of(self._state).values())
         self._ids.clear()
         self._all_loaded = False
         self._load()
@@ -212,22 +216,24 @@ class ReviewApp(App[None]):
     def _load(self) -> None:
         if self._all_loaded:
             return
-        after = self._ids[-1] if self._ids else 0
-        rows = self._try(lambda: self._desk.page(self._state, self._text, after, _PAGE)) or ()
-        self._all_loaded = len(rows) < _PAGE
+        after, size = (self._ids[-1], _PAGE) if self._ids else (0, _FIRST_PAGE)
+        rows = self._try(lambda: self._desk.page(self._state, self._text, after, size)) or ()
+        self._all_loaded = len(rows) < size
         self._ids += [int(str(row["id"])) for row in rows]
-        self._table.add_rows(cells(row) for row in rows)
+        names = columns_of(self._state)
+        self._table.add_rows(cells(row, names) for row in rows)
 
     def _count(self) -> None:
         count = self._try(lambda: self._desk.count(self._state, self._text)) or 0
         head = head_line(self._desk, self._state, self._text, count)
-        self.query_one("#head", Static).update(Text(head))
+        self._head.update(Text(head))
 
     def _show(self) -> None:
         letter_id = self._looked_at = self._current
         record = None if letter_id is None else self._try(partial(self._desk.show, letter_id))
-        self.query_one("#letter", Static).update(Text(letter_text(record)))
-        self.query_one("#detail").scroll_home(animate=False)
+        self._letter.update(Text(letter_text(record)))
+        if self._letter.is_attached:
+            self.query_one("#detail").scroll_home(animate=False)
 
     def _try(self, ask: Callable[[], T]) -> T | None:
         try:
@@ -237,7 +243,7 @@ class ReviewApp(App[None]):
             return None
 
     def _say(self, text: str) -> None:
-        self.query_one("#said", Static).update(Text(plain(text)))
+        self._said.update(Text(plain(text)))
 
     def _leave_when_stopped(self) -> None:
         if self._desk.stopped():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from typing import Final
 
 from rich.text import Text
@@ -11,20 +12,25 @@ from pondctl.output.lists import write_record
 from pondctl.output.review_desk import ReviewDesk, Row
 from pondctl.output.safe import plain, shown
 
-COLUMNS: Final = {
+_COLUMNS: Final = {
     "id": "ID",
     "state": "STATE",
     "category": "CATEGORY",
-    "bulk_change_id": "BULK CHANGE",
+    "bulk_change_id": "BULK",
     "created": "CREATED",
     "reason": "REASON",
 }
 _MINUTES: Final = 16
 
 
-def cells(row: Row) -> list[Text]:
+def columns_of(state: str | None) -> dict[str, str]:
+    """Names and titles of the columns; 80 of them are few, and the state mostly stands in the first line."""
+    return {name: title for name, title in _COLUMNS.items() if state is None or name != "state"}
+
+
+def cells(row: Row, names: Iterable[str]) -> list[Text]:
     """A line of the table; `Text` is never read as markup."""
-    return [Text(_cell(name, row[name])) for name in COLUMNS]
+    return [Text(_cell(name, row[name])) for name in names]
 
 
 def head_line(desk: ReviewDesk, state: str | None, text: str, count: int) -> str:
@@ -35,11 +41,11 @@ def head_line(desk: ReviewDesk, state: str | None, text: str, count: int) -> str
 
 
 def letter_text(record: Row | None) -> str:
-    """One letter, as `dead-letter show` prints it."""
+    """One letter, as `dead-letter show` prints it, without what it has not."""
     if record is None:
         return "no dead letters"
     page = io.StringIO()
-    write_record(page, "table", record)
+    write_record(page, "table", {name: value for name, value in record.items() if value not in (None, [])})
     return page.getvalue()
 
 

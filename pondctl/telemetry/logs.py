@@ -17,6 +17,7 @@ import structlog
 from structlog.contextvars import bound_contextvars, get_contextvars, merge_contextvars
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from pondctl.telemetry.logger import library_level
 from pondctl.telemetry.redact import redact_event
 
 P = ParamSpec("P")
@@ -123,6 +124,5 @@ def _adopt_standard_logging(level: int, out: TextIO, processors: list[Processor]
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=processors))
     root = logging.getLogger()
     root.handlers = [handler]
-    # At debug, HTTP and AWS libraries write whole exchanges; ours say the same in fewer, cleaner words.
-    root.setLevel(max(level, logging.INFO if level <= logging.DEBUG else logging.WARNING))
+    root.setLevel(library_level(level))
     logging.captureWarnings(True)

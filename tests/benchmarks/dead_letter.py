@@ -2,8 +2,10 @@
 
     python -m tests.benchmarks.dead_letter [LETTERS] [REVIEWED]
 
-Three pairs, taking turns: reading a list, listing as a whole process, and opening the view until its first
-page stands. Prints medians and ratios.
+Pairs, taking turns: reading a list; listing as a whole process beside a script that imports SQLAlchemy alone,
+and beside a Typer program of two commands that does the same; and opening the view until its first page
+stands, beside a Textual app with empty parts and one that is given as many rows as a screen shows. Prints
+medians and ratios.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import sqlalchemy as sa
+from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.widgets import DataTable, Static
 
@@ -35,12 +38,26 @@ from pondctl.services.dead_letters.selection import Wanted
 ROUNDS = 7
 SHOWN = "id, state, category, bulk_change_id, retry_number, created_at, requeue_count, reason"
 BARE_SELECT = f"SELECT {SHOWN} FROM pondctl_dead_letter WHERE state = 'open' ORDER BY id LIMIT 100"
-BARE_PROCESS = (
-    "import sys, sqlalchemy as sa\n"
-    "with sa.create_engine(sys.argv[1]).connect() as connection:\n"
-    f'    for row in connection.execute(sa.text("{BARE_SELECT}")):\n'
-    "        print(*row)\n"
-)
+BARE_SCRIPT = f"""
+import sys
+import sqlalchemy as sa
+with sa.create_engine(sys.argv[1]).connect() as connection:
+    for row in connection.execute(sa.text("{BARE_SELECT}")):
+        print(*row)
+"""
+BARE_PROGRAM = f"""
+import typer
+app = typer.Typer()
+@app.command()
+def other() -> None: ...
+@app.command("list")
+def list_(url: str) -> None:
+    import sqlalchemy as sa
+    with sa.create_engine(url).connect() as connection:
+        for row in connection.execute(sa.text("{BARE_SELECT}")):
+            typer.echo(" ".join(map(str, row)))
+app()
+"""
 
 
 class Bare(App[None]):
@@ -52,6 +69,17 @@ class Bare(App[None]):
         yield DataTable()
         yield Static("detail")
         yield Static("keys")
+
+
+class BareRows(Bare):
+    """The same with the rows of one screen, which somebody else has read."""
+
+    def on_mount(self) -> None:
+        """Fill in the table."""
+        row = ("1", "max_receives", "42", "2026-11-20 08:00", "received 5 times and never worked off")
+        table = self.query_one(DataTable)
+        table.add_columns("ID", "CATEGORY", "BULK", "CREATED", "REASON")
+        table.add_rows([Text(cell) for cell in row] for _ in range(20))
 
 
 def seed(path: Path, letters: int) -> str:
@@ -118,12 +146,16 @@ def listing(url: str) -> list[dict[str, object]]:
         settings = {"PONDCTL_DATABASE__URL": url}
         subprocess.run([sys.executable, *words], env=os.environ | settings, check=True, capture_output=True)
 
+    def program() -> None:
+        run("-m", "pondctl", "dead-letter", "list")
+
     return [
         compare("list, 100 rows, in the process", bare, ours),
+        compare("list, whole process, beside a script", lambda: run("-c", BARE_SCRIPT, url), program),
         compare(
-            "list, whole process",
-            lambda: run("-c", BARE_PROCESS, url),
-            lambda: run("-m", "pondctl", "dead-letter", "list"),
+            "list, whole process, beside a Typer program",
+            lambda: run("-c", BARE_PROGRAM, "list", url),
+            program,
         ),
     ]
 
@@ -141,9 +173,15 @@ def reviewing(url: str) -> list[dict[str, object]]:
 
         asyncio.run(run())
 
-    found = compare("review", lambda: until_it_stands(Bare), lambda: until_it_stands(lambda: ReviewApp(desk)))
+    def ours() -> None:
+        until_it_stands(lambda: ReviewApp(desk))
+
+    found = [
+        compare("review, beside an empty app", lambda: until_it_stands(Bare), ours),
+        compare("review, beside an app with rows", lambda: until_it_stands(BareRows), ours),
+    ]
     app.close()
-    return [found]
+    return found
 
 
 def main() -> None:

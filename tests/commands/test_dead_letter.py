@@ -93,6 +93,7 @@ def test_show_tells_all_there_is_and_what_to_do_next(world: World) -> None:
         ({"BulkChangeId": "77"}, "discard"),
         ({"BulkChangeId": "x"}, "--set BulkChangeId="),
         ({"RetryNumber": "1"}, "--set BulkChangeId="),
+        ({"BulkChangeId": "77", "a b": "1"}, "SQS does not allow): pondctl dead-letter discard"),
     ],
 )
 def test_show_advises_what_helps(world: World, attributes: dict[str, str], word: str) -> None:

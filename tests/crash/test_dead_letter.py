@@ -35,7 +35,7 @@ def sent(sqs: SqsServer, url: str) -> list[tuple[str, str]]:
     return [(each["lineage"][-1], each["key"]) for each in found]
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(2400)
 def test_a_requeue_cut_at_random_moments_loses_nothing_and_doubles_a_batch_at_most(
     world: World, sqs: SqsServer, queues: tuple[str, str]
 ) -> None:
@@ -50,7 +50,7 @@ def test_a_requeue_cut_at_random_moments_loses_nothing_and_doubles_a_batch_at_mo
         process = world.spawn(*command)
         began = time.monotonic()
         while sqs.queue(queues[0]).sends == before and process.poll() is None:
-            assert time.monotonic() - began < 30
+            assert time.monotonic() - began < 120
             time.sleep(0.01)
         time.sleep(rng.uniform(0, 0.3))
         cut += process.poll() is None
@@ -112,7 +112,7 @@ def test_a_signal_ends_a_requeue_between_two_batches(
     process = world.spawn("dead-letter", "requeue", "--bulk-change", 42, "--yes", "--rps", 20, "-o", "json")
     began = time.monotonic()
     while not sqs.queue(queues[0]).sends:
-        assert time.monotonic() - began < 30
+        assert time.monotonic() - began < 120
         time.sleep(0.02)
 
     process.send_signal(number)

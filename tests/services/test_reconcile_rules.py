@@ -11,16 +11,19 @@ import pytest
 
 from pondctl.clients.pond_models import Package, PackageStatus
 from pondctl.db.compared_rows import ComparedRow
+from pondctl.db.open_intents import OpenIntent
 from pondctl.db.package_rows import PackageRow
 from pondctl.db.scratch_rows import NewestRow, Pair
 from pondctl.db.scratch_sims import Sim
+from pondctl.db.step_records import StepKey, StepKind, UnresolvedWrite
 from pondctl.errors import UsageError
-from pondctl.models import Carrier
+from pondctl.models import Carrier, Device, DeviceChange, normalize_state
 from pondctl.services.drift.bulk import HeaderFacts, judge_bulk_change
 from pondctl.services.drift.device import absent, judge_pair
 from pondctl.services.drift.kinds import Drift, Kind, Mender
+from pondctl.services.drift.letters import holds_as_asked, shown_as_asked
 from pondctl.services.drift.local import judge_row_alone
-from pondctl.services.drift.packages import judge_sim, judge_unknown_sim
+from pondctl.services.drift.packages import judge_intent, judge_sim, judge_unknown_sim
 from pondctl.services.drift.plan_file import PlanFile, PlanHead, refuse_existing, write_plan
 from pondctl.services.drift.report import ReconcileResult
 
@@ -147,6 +150,70 @@ def test_of_a_sim_that_pond_does_not_know_nothing_is_ended() -> None:
 
     assert [drift.kind for drift in drifts] == [Kind.PACKAGE_ROW_EXTRA, Kind.SETTLED_NOT_ACTIVE]
     assert {drift.mender for drift in drifts} == {Mender.NOBODY}
+
+
+@pytest.mark.parametrize(
+    ("kind", "intent", "packages", "there"),
+    [
+        (StepKind.ADD_PACKAGE, {"package_type_id": 1001, "seen": []}, [package("a")], True),
+        (StepKind.ADD_PACKAGE, {"package_type_id": 1001, "seen": ["a"]}, [package("a")], False),
+        (StepKind.ADD_PACKAGE, {"package_type_id": 1001, "seen": []}, [], False),
+        (StepKind.ADD_PACKAGE, {"package_type_id": 1001, "seen": []}, None, False),
+        (StepKind.SET_SERVICES, {}, [package("a")], False),
+    ],
+)
+def test_an_open_intent_is_always_reported_with_what_pond_shows_of_it(
+    kind: StepKind, intent: dict[str, Any], packages: list[Package] | None, there: bool
+) -> None:
+    write = UnresolvedWrite(StepKey("gone", 2), kind, ICCID, intent, 90.0)
+
+    drift = judge_intent(OpenIntent(1, write, "unknown", 4, 42, NOW), packages)
+
+    assert (drift.kind, drift.iccid, drift.bulk_change_id) == (Kind.OPEN_INTENT, ICCID, 42)
+    assert (drift.there is not None, drift.mender) == (there, Mender.APPLY)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "state", "number", "right"),
+    [
+        (None, "active", NUMBER, True),
+        (None, "active", None, False),
+        (None, "pending activation", NUMBER, False),
+        ("suspend", "suspend", None, True),
+        ("no such word", "active", NUMBER, False),
+    ],
+)
+def test_a_letter_has_no_use_once_thingspace_shows_the_device_as_asked(
+    wanted: str | None, state: str, number: str | None, right: bool
+) -> None:
+    request = None if wanted is None else json.dumps({"UpdateStatus": wanted})
+
+    assert shown_as_asked(asks(request), Device(ICCID, normalize_state(state), state, number)) is right
+    assert not shown_as_asked(asks(request), None)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "held", "right"),
+    [
+        ("Active", {"active_types": "7 1001", "standing": 2}, True),
+        ("Active", {"active_types": "7", "standing": 1}, False),
+        ("Active", {"active_types": "1001", "standing": 1, "seen": 0}, False),
+        ("Terminated", {}, True),
+        ("Terminated", {"standing": 1}, False),
+        ("Suspended", {}, False),
+    ],
+)
+def test_a_letter_has_no_use_once_pond_holds_the_packages_as_asked(
+    wanted: str, held: dict[str, Any], right: bool
+) -> None:
+    row = asks(json.dumps({"UpdateStatus": wanted, "Request": {"PackageTypeId": 1001}}))
+
+    assert holds_as_asked(row, sim()._replace(**held)) is right
+    assert not holds_as_asked(row, None)
+
+
+def asks(request: str | None) -> DeviceChange:
+    return DeviceChange(7, 42, ICCID, None, "API_FAILED", None, True, True, change_request=request)
 
 
 def test_a_settled_activation_needs_an_active_package_and_a_suspension_does_not() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import subprocess
 import sys
 import threading
 import warnings
@@ -179,7 +180,7 @@ def test_libraries_never_log_at_debug() -> None:
     stream = io.StringIO()
     configure(level=logging.DEBUG, stream=stream)
     logging.getLogger("httpcore.http11").debug("send_request_headers.started")
-    logging.getLogger("httpx").info("HTTP Request: POST https://h/devices/%s", ICCID)
+    logging.getLogger("a_library").info("HTTP Request: POST https://h/devices/%s", ICCID)
 
     assert [event["event"] for event in _log(stream)] == [
         f"HTTP Request: POST https://h/devices/{pseudonym(ICCID)}"
@@ -210,3 +211,23 @@ def test_the_default_is_stderr_and_warnings_only(capsys: pytest.CaptureFixture[s
     assert captured.out == ""
     assert [json.loads(line)["event"] for line in captured.err.splitlines()] == ["shown"]
     assert sys.stderr.writable()
+
+
+def test_what_formats_is_loaded_with_the_first_event_and_redacts_it() -> None:
+    code = f"""
+import logging, sys
+from pondctl.telemetry.logger import Logger, start
+start(level=logging.WARNING, as_json=True)
+Logger().info("not shown")
+assert "structlog" not in sys.modules
+logging.getLogger("some.library").warning("said %s", "{ICCID}")
+Logger().warning("ours", iccid="{ICCID}")
+logging.getLogger("some.library").warning("once more")
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    lines = [json.loads(line) for line in ended.stderr.splitlines()]
+    assert [line["level"] for line in lines] == ["warning"] * 3
+    assert [line["event"].split()[0] for line in lines] == ["said", "ours", "once"]
+    assert ICCID not in ended.stderr
+    assert not ended.stdout

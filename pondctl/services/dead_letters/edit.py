@@ -86,6 +86,11 @@ def successor(letter: DeadLetter, edit: Edit, *, key: str, queue: str) -> Succes
     return Successor(message, changes)
 
 
+def may_edit(letter: DeadLetter, name: str) -> bool:
+    """Whether `--set` takes this name for this letter."""
+    return name.lower() in _NAMES or name in {split_label(label)[0] for label in letter.attributes}
+
+
 def trouble_of(letter: DeadLetter) -> MessageError | None:
     """Why the letter, as it is, could not be queued again."""
     try:

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import urlsplit
 
-import structlog
-
 from pondctl.clients.message import CheckMessage, parse_any
 from pondctl.clients.move_tasks import running_moves
 from pondctl.clients.queue import ReceivedMessage
@@ -25,13 +23,14 @@ from pondctl.errors import BusyError, MessageError, PondctlError, QueueUnavailab
 from pondctl.models import Stop
 from pondctl.services.queueing.deliveries import Delivery, delivery_of, letter_of, remember
 from pondctl.services.running.run import raise_if_stopped
+from pondctl.telemetry.logger import Logger
 
 # Long enough to commit ten letters; then the queue shows the messages again.
 _VISIBILITY_SECONDS: Final = 60
 _BATCH: Final = 10
 _EVERY_SECONDS: Final = 30.0
 _QUEUED: Final = (WAITING, IN_FLIGHT)
-_log = structlog.get_logger()
+_log = Logger()
 
 
 @dataclass(slots=True)

@@ -12,8 +12,9 @@ from pondctl.db.dead_letters import OPEN, REQUEUED
 from pondctl.db.open_work import KnownBulkChange
 from pondctl.db.records import DeadLetter
 from pondctl.db.unit import Unit
-from pondctl.errors import Category, MessageError
-from pondctl.services.dead_letters.edit import trouble_of
+from pondctl.errors import Category, MessageError, NotFoundError
+from pondctl.services._standing import span
+from pondctl.services.dead_letters.edit import may_edit, trouble_of
 from pondctl.services.dead_letters.list import line_of
 
 _ROWS: Final = 20
@@ -25,6 +26,8 @@ def show_letter(database: Database, letter_id: int, retention_days: float) -> di
     def read(unit: Unit) -> dict[str, object]:
         letter = unit.dead_letters.get(letter_id)
         bulk_change_id = letter.bulk_change_id
+        if bulk_change_id is not None and unit.bulk_changes.hidden({bulk_change_id}):
+            raise NotFoundError(f"dead letter {letter_id} does not exist", hint="`pondctl dead-letter list`")
         known = unit.open_work.find([bulk_change_id]).get(bulk_change_id) if bulk_change_id else None
         return {
             "id": letter.id,
@@ -32,28 +35,32 @@ def show_letter(database: Database, letter_id: int, retention_days: float) -> di
             "reason": letter.reason,
             "next": advice(letter, known),
             "warning": _loop(unit, letter),
-            **_about(letter, unit.now(), retention_days),
+            "category": letter.category,
+            "bulk_change_id": bulk_change_id,
             "bulk_change_status": known.bulk_change.status if known else None,
+            **_times(letter, unit.now(), retention_days),
             "attributes": dict(letter.attributes),
             "body": letter.body,
             "attempts": [dict(each) for each in letter.attempts],
             "devices": _devices(unit, letter) if known else [],
             "line": _line(unit, letter),
             "runs": _runs(unit, letter),
+            **_names(letter),
         }
 
     return database.read(read)
 
 
 def for_people(record: Mapping[str, object]) -> dict[str, object]:
-    """The same with the attributes as a table of their own."""
+    """The same with the attributes as a table of their own, and its age in words."""
     attributes = record["attributes"]
     assert isinstance(attributes, Mapping)
     rows = [
         {"attribute": split_label(label)[0], "type": split_label(label)[1], "value": text}
         for label, text in attributes.items()
     ]
-    return {**record, "attributes": rows}
+    shown = {("age" if name == "age_seconds" else name): value for name, value in record.items()}
+    return {**shown, "age": span(float(str(record["age_seconds"]))), "attributes": rows}
 
 
 def advice(letter: DeadLetter, known: KnownBulkChange | None) -> str | None:
@@ -73,31 +80,34 @@ def advice(letter: DeadLetter, known: KnownBulkChange | None) -> str | None:
 
 
 def _mend(letter: DeadLetter, trouble: MessageError, discard: str) -> str:
-    if trouble.field.startswith(("body", "message")):
+    if not may_edit(letter, trouble.field):
         return f"it cannot be read ({trouble.message}): {discard}"
     edit = f"pondctl dead-letter requeue {letter.id} --set {trouble.field}=…"
     return f"it cannot be read ({trouble.message}): {edit}, or {discard}"
 
 
-def _about(letter: DeadLetter, now: datetime, retention_days: float) -> dict[str, object]:
+def _times(letter: DeadLetter, now: datetime, retention_days: float) -> dict[str, object]:
     # An open letter is kept for ever; what is settled goes with `db prune`.
     prune = None if letter.state == OPEN else letter.changed_at + timedelta(days=retention_days)
     return {
-        "category": letter.category,
+        "created": letter.created_at,
+        "age_seconds": round((now - letter.created_at).total_seconds()),
+        "expires": letter.expires_at or prune,
+        "requeued": letter.requeue_count,
+        "changed": letter.changed_at,
+        "changed_by": letter.changed_by,
+        "change_reason": letter.change_reason,
+    }
+
+
+def _names(letter: DeadLetter) -> dict[str, object]:
+    return {
         "key": letter.key,
-        "bulk_change_id": letter.bulk_change_id,
+        "lineage": letter.lineage,
         "retry_number": letter.retry_number,
         "receive_count": letter.receive_count,
         "source_queue": letter.source_queue,
         "source_message_id": letter.source_message_id,
-        "lineage": letter.lineage,
-        "requeued": letter.requeue_count,
-        "created": letter.created_at,
-        "age_seconds": round((now - letter.created_at).total_seconds()),
-        "expires": letter.expires_at or prune,
-        "changed": letter.changed_at,
-        "changed_by": letter.changed_by,
-        "change_reason": letter.change_reason,
     }
 
 

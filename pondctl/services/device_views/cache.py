@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import structlog
-
 from pondctl.db.database import Database
 from pondctl.db.observations import Seen
 from pondctl.db.unit import Unit
@@ -17,11 +15,12 @@ from pondctl.errors import PondctlError
 from pondctl.models import Carrier
 from pondctl.services.device_views.carriers_now import GOOD, Side
 from pondctl.services.drift.pond_seen import pond_state
+from pondctl.telemetry.logger import Logger
 
 _NAME = "device_now:"
 _KEPT_FOR = timedelta(minutes=5)
 _FORGET_SECONDS = 86_400.0
-_log = structlog.get_logger()
+_log = Logger()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,11 @@ from typing import Final
 
 from pondctl.db.dead_letters import OPEN
 from pondctl.db.records import DeadLetterFilter, DeadLetterHead
-from pondctl.db.scratch_sims import Sim
 from pondctl.db.unit import Unit
-from pondctl.models import BulkChange, Carrier, Device, DeviceChange, Operation, normalize_iccid
+from pondctl.models import BulkChange, Carrier, DeviceChange, normalize_iccid
 from pondctl.services.drift.comparison import Comparison
-from pondctl.services.drift.device import is_as_asked
-from pondctl.services.drift.kinds import Drift, Kind, Mender
-from pondctl.services.lifecycle.rows import operation_of, read_wish
-from pondctl.services.syncing.judge import BadRequestError, target_of
+from pondctl.services.drift.kinds import Drift
+from pondctl.services.drift.letters import holds_as_asked, right_letter, shown_as_asked
 
 _PAGE: Final = 500
 
@@ -57,16 +54,7 @@ class LetterSide:
             bulk_change = known.get(letter.bulk_change_id or 0)
             rows = None if bulk_change is None else self._rows_as_asked(bulk_change)
             if rows:
-                devices = "the device is" if rows == 1 else f"all {rows:,} devices are"
-                yield Drift(
-                    Kind.DEAD_LETTER_RIGHT,
-                    bulk_change_id=letter.bulk_change_id,
-                    here=f"dead letter {letter.id}: {letter.category}",
-                    there=f"{devices} as asked for",
-                    mend=f"discard dead letter {letter.id}",
-                    mender=Mender.APPLY,
-                    fix={"letter": letter.id},
-                )
+                yield right_letter(letter, rows)
 
     def _rows_as_asked(self, bulk_change: BulkChange) -> int | None:
         """How many rows the bulk change has, where the carrier shows every device as asked for."""
@@ -90,33 +78,10 @@ class LetterSide:
         named = {row.id: normalize_iccid(row.iccid) or "" for row in page}
         if carrier is Carrier.THINGSPACE:
             devices = c.file.find(list(named.values()))
-            return all(_shown_as_asked(row, devices.get(named[row.id])) for row in page)
+            return all(shown_as_asked(row, devices.get(named[row.id])) for row in page)
         sims = c.sims.find(list(named.values()))
-        return all(_holds_as_asked(row, sims.get(named[row.id])) for row in page)
+        return all(holds_as_asked(row, sims.get(named[row.id])) for row in page)
 
 
 def _row_page(bulk_change_id: int, after: int, unit: Unit) -> list[DeviceChange]:
     return unit.device_changes.page(bulk_change_id, after, _PAGE)
-
-
-def _shown_as_asked(row: DeviceChange, device: Device | None) -> bool:
-    try:
-        target = target_of(row.change_request)
-    except BadRequestError:
-        return False
-    return device is not None and is_as_asked(device.carrier_state, device.msisdn, target)
-
-
-def _holds_as_asked(row: DeviceChange, sim: Sim | None) -> bool:
-    """Of packages alone: services were not read, so nothing is said of suspending and resuming."""
-    if sim is None or not sim.seen:
-        return False
-    wish = read_wish(row.change_request)
-    match operation_of(row.change_request):
-        case Operation.ACTIVATE:
-            active = sim.active_types.split()
-            wanted = wish.package_type_id
-            return bool(active) if wanted is None else str(wanted) in active
-        case Operation.TERMINATE:
-            return not sim.standing
-    return False

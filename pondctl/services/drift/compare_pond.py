@@ -13,16 +13,12 @@ from pondctl.clients.pond_models import Package, PackageStatus
 from pondctl.db.open_intents import OpenIntent
 from pondctl.db.package_rows import PackageRow
 from pondctl.db.scratch_sims import Sim
-from pondctl.db.step_records import StepKind
 from pondctl.errors import Category, DeviceError
 from pondctl.models import normalize_iccid
 from pondctl.services.drift.comparison import Comparison
-from pondctl.services.drift.kinds import Drift, Kind, Mender
-from pondctl.services.drift.packages import judge_sim, judge_unknown_sim
+from pondctl.services.drift.kinds import Drift
+from pondctl.services.drift.packages import judge_intent, judge_sim, judge_unknown_sim
 from pondctl.services.drift.pond_sims import gather_sims, lost_writes, read_checks
-from pondctl.services.lifecycle.instructions import write_from
-from pondctl.services.lifecycle.packages import named
-from pondctl.services.lifecycle.read_back import shows
 from pondctl.services.syncing.ask import ask_all
 
 _BATCH: Final = 200
@@ -134,21 +130,9 @@ class PondSide:
         return not listing.temporary
 
     def _intent_drifts(self, iccid: str, listing: Listing) -> Iterator[Drift]:
+        packages = listing if isinstance(listing, list) else None
         for intent in self._intents.pop(iccid, ()):
-            write = intent.write
-            proof = None
-            if isinstance(listing, list) and write.kind is not StepKind.SET_SERVICES:
-                proof = shows(write_from(write.kind, write.intent), listing)
-            yield Drift(
-                Kind.OPEN_INTENT,
-                iccid,
-                intent.bulk_change_id,
-                here=f"{write.kind} of run {write.key.run_id}: {intent.state} since {intent.opened_at}",
-                there=named([proof]) if proof else None,
-                mend="read it back and close it",
-                mender=Mender.APPLY,
-                fix={"step": str(write.key)},
-            )
+            yield judge_intent(intent, packages)
 
     def _keep_looks(self, looks: Sequence[tuple[str, str, int]], now: datetime) -> None:
         c = self.comparison

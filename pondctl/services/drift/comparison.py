@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import structlog
-
 from pondctl.db.batches import chunks
 from pondctl.db.database import Database
 from pondctl.db.scratch import Scratch
@@ -21,9 +19,10 @@ from pondctl.models import Carrier, Stop
 from pondctl.services.drift.kinds import Drift
 from pondctl.services.drift.report import DriftReport
 from pondctl.services.running.run import Run
+from pondctl.telemetry.logger import Logger
 
 _AT_ONCE = 500
-_log = structlog.get_logger()
+_log = Logger()
 
 
 @dataclass(slots=True)

@@ -1,15 +1,19 @@
-"""Where the host's package rows and POND disagree about one SIM. Pure."""
+"""Where the host's package rows, lost writes and POND disagree about one SIM. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from pondctl.clients.pond_models import Package, PackageStatus
+from pondctl.db.open_intents import OpenIntent
 from pondctl.db.package_rows import PackageRow
 from pondctl.db.scratch_sims import Sim
+from pondctl.db.step_records import StepKind
 from pondctl.models import Operation
 from pondctl.services.drift.kinds import Drift, Kind, Mender
+from pondctl.services.lifecycle.instructions import write_from
 from pondctl.services.lifecycle.packages import named, newest_first
+from pondctl.services.lifecycle.read_back import shows
 
 _OVER = PackageStatus.TERMINATED.value
 
@@ -43,6 +47,23 @@ def judge_unknown_sim(sim: Sim, rows: Sequence[PackageRow]) -> Iterator[Drift]:
             yield Drift(Kind.PACKAGE_ROW_EXTRA, sim.iccid, here=_row_named(row))
     if sim.is_right and sim.operation == Operation.ACTIVATE:
         yield Drift(Kind.SETTLED_NOT_ACTIVE, sim.iccid, sim.bulk_change_id, here="PROCESSED")
+
+
+def judge_intent(intent: OpenIntent, packages: Sequence[Package] | None) -> Drift:
+    """A write whose answer is not known, and what a listing (None: there is none) shows of its effect."""
+    write, proof = intent.write, None
+    if packages is not None and write.kind is not StepKind.SET_SERVICES:
+        proof = shows(write_from(write.kind, write.intent), packages)
+    return Drift(
+        Kind.OPEN_INTENT,
+        write.iccid,
+        intent.bulk_change_id,
+        here=f"{write.kind} of run {write.key.run_id}: {intent.state} since {intent.opened_at}",
+        there=named([proof]) if proof else None,
+        mend="read it back and close it",
+        mender=Mender.APPLY,
+        fix={"step": str(write.key)},
+    )
 
 
 def ends_text(ends: Sequence[Package]) -> str:

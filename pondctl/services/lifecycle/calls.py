@@ -11,7 +11,7 @@ from typing import Final
 from pondctl.clients.pond import PondClient
 from pondctl.db.step_records import StepKey
 from pondctl.errors import Category, DeviceError
-from pondctl.services.lifecycle.carrier_calls import Broken, CallAnswer, call, not_sent
+from pondctl.services.lifecycle.carrier_calls import Broken, CallAnswer, not_sent, read, send
 from pondctl.services.lifecycle.in_work import InWork
 from pondctl.services.lifecycle.instructions import Read, Write
 from pondctl.telemetry.logs import in_log_context
@@ -80,12 +80,16 @@ class Calls:
         try:
             if self._is_halted():
                 answer = not_sent("stopped before the call")
-            elif key is not None and self._lease_age() > _FRESH_SECONDS:
-                answer = not_sent("not sent: the run has slept, or the database is slow", Category.DATABASE)
+            elif isinstance(instruction, Read):
+                answer = read(self._pond, device.work.iccid, instruction)
             else:
-                answer = call(self._pond, device.work.iccid, instruction)
+                answer = send(self._pond, device.work.iccid, instruction, self._check_lease)
         except DeviceError as error:
             answer = error
         except BaseException as error:
             answer = Broken(error)
         self._answers.put(Answered(device, instruction, key, answer))
+
+    def _check_lease(self) -> None:
+        if self._lease_age() > _FRESH_SECONDS:
+            raise not_sent("not sent: the run has slept, or the database is slow", Category.DATABASE)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import structlog
-
 from pondctl.db.database import Database
 from pondctl.db.runs import RUNNING
 from pondctl.db.unit import Unit
@@ -14,8 +12,9 @@ from pondctl.errors import PondctlError, RunLostError, UnavailableError
 from pondctl.models import Outcome, Retry, Stop
 from pondctl.services.running.run import Run, raise_if_stopped
 from pondctl.services.syncing.end import SyncEnd
+from pondctl.telemetry.logger import Logger
 
-_log = structlog.get_logger()
+_log = Logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,9 @@ class LifeEnd:
             self.bulk_end.early(run, counts, error)
         state = "interrupted" if self.stop.is_set() else "failed"
         try:
-            self.database.write(lambda unit: unit.runs.finish(self.run_id, state, counts, error.message))
+            self.database.write(
+                lambda unit: unit.runs.finish(self.run_id, state, counts, error.message, error.code)
+            )
         except PondctlError as trouble:
             # The trouble that ended the run is the one to tell; its lease runs out by itself.
             _log.warning("the end of the run could not be recorded", error=trouble.message)

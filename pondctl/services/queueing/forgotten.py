@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-import structlog
-
 from pondctl.clients.message import next_check
 from pondctl.db.database import Database
 from pondctl.db.records import NewMessage
 from pondctl.db.unit import Unit
 from pondctl.models import BulkChange, Carrier
 from pondctl.services.queueing.dispatch import Rules
+from pondctl.telemetry.logger import Logger
 
 EVERY_SECONDS: Final = 300
 # Older ones are history: whoever wants them looked at says so (`sync-bulk`, `retry-failed`).
@@ -26,7 +25,7 @@ MOST: Final = 100
 _PAGE: Final = 500
 _PREFIX: Final = "forgotten:"
 _TURN: Final = "forgotten_looked_at"
-_log = structlog.get_logger()
+_log = Logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +46,24 @@ class Forgotten:
         if queued:
             _log.info("forgotten bulk changes found", count=len(queued), bulk_change_ids=queued[:20])
         return len(queued)
+
+    def find_stuck(self, unit: Unit, seconds: float) -> list[int]:
+        """Bulk changes of either carrier that were begun, and have had no check and no run for so long."""
+        found: list[int] = []
+        after_id = 0
+        while len(found) < MOST:
+            page = unit.open_work.page_forgotten(
+                after_id, _PAGE, oldest_seconds=OLDEST_SECONDS, quiet_seconds=seconds
+            )
+            if not page:
+                break
+            after_id = page[-1].id
+            ids = [each.id for each in page if self.rules.carrier_of(each.service_provider_id)]
+            ends = unit.vitals.last_ends([f"bulk_change:{each}" for each in ids])
+            quiet = [each for each in ids if ends.get(f"bulk_change:{each}", seconds) >= seconds]
+            waited_for = self._waited_for(unit, quiet)
+            found += [each for each in quiet if each not in waited_for]
+        return found[:MOST]
 
     def _is_due(self, unit: Unit) -> bool:
         last = unit.meta.get(_TURN)
@@ -96,13 +113,13 @@ class Forgotten:
         ids = [bulk_change.id for bulk_change in page]
         if not ids:
             return []
-        coming = unit.deliveries.coming(self.queue_name, ids)
-        recent = unit.deliveries.made_since(_PREFIX, AGAIN_SECONDS, ids)
+        waited_for = self._waited_for(unit, ids) | unit.deliveries.made_since(_PREFIX, AGAIN_SECONDS, ids)
+        return [bulk_change for bulk_change in page if bulk_change.id not in waited_for]
+
+    def _waited_for(self, unit: Unit, ids: Sequence[int]) -> set[int]:
+        """Those that a check or a live run will look at."""
+        if not ids:
+            return set()
         leased = unit.deliveries.leased([f"bulk_change:{each}" for each in ids])
-        return [
-            bulk_change
-            for bulk_change in page
-            if bulk_change.id not in coming
-            and bulk_change.id not in recent
-            and f"bulk_change:{bulk_change.id}" not in leased
-        ]
+        held = {each for each in ids if f"bulk_change:{each}" in leased}
+        return held | set(unit.deliveries.coming(self.queue_name, ids))

@@ -8,16 +8,15 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
-import structlog
-
 from pondctl.clients.queue import Queue
 from pondctl.errors import PondctlError
 from pondctl.models import Stop
+from pondctl.telemetry.logger import Logger
 
 # SQS lets nobody hold a message for more than 12 hours.
 LONGEST_SECONDS: Final = 11 * 3600.0
 _LOOK_SECONDS: Final = 0.2
-_log = structlog.get_logger()
+_log = Logger()
 
 
 class _RunStop(Stop):

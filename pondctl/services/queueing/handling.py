@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import structlog
-
 from pondctl.clients.message import CheckMessage, parse_any
 from pondctl.clients.queue import Queue, ReceivedMessage
 from pondctl.db.database import Database
@@ -22,9 +20,10 @@ from pondctl.services.queueing.mending import Mending
 from pondctl.services.queueing.tasks import Handled, Task
 from pondctl.services.queueing.trouble import UNAVAILABLE_SECONDS
 from pondctl.services.running.run_log import RunLog
+from pondctl.telemetry.logger import Logger
 from pondctl.telemetry.logs import log_context
 
-_log = structlog.get_logger()
+_log = Logger()
 
 
 @dataclass(frozen=True, slots=True)

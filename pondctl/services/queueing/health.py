@@ -9,13 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-import structlog
-
 from pondctl.errors import UsageError
 from pondctl.services.queueing.tally import Tally
+from pondctl.telemetry.logger import Logger
 
 _EVERY_SECONDS: Final = 1.0
-_log = structlog.get_logger()
+_log = Logger()
 
 
 class HealthFile:

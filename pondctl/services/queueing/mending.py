@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import structlog
-
 from pondctl.clients.queue import OutgoingMessage, Queue
 from pondctl.db.database import Database
 from pondctl.db.deliveries import KnownMessage
@@ -14,8 +12,9 @@ from pondctl.services.queueing.deliveries import Delivery, bury, copy_later
 from pondctl.services.queueing.dispatch import Route, Way
 from pondctl.services.queueing.tasks import Handled, Task
 from pondctl.services.queueing.trouble import BUSY_SECONDS, UNAVAILABLE_SECONDS, Remedy, remedy_for
+from pondctl.telemetry.logger import Logger
 
-_log = structlog.get_logger()
+_log = Logger()
 
 
 class Mending:

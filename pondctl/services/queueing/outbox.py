@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-import structlog
-
 from pondctl.clients.delays import hop_delay
 from pondctl.clients.queue import BatchResult, OutgoingMessage, Queue
 from pondctl.db.database import Database
@@ -17,6 +15,7 @@ from pondctl.db.messages import WAITING
 from pondctl.db.records import NewDeadLetter, QueueMessage
 from pondctl.db.unit import Unit
 from pondctl.errors import PermissionDeniedError, PondctlError, QueueUnavailableError, UnavailableError
+from pondctl.telemetry.logger import Logger
 
 _BATCH: Final = 10
 # So long a batch is nobody else's; after that its sender is taken for dead.
@@ -24,7 +23,7 @@ _CLAIM_SECONDS: Final = 60
 _AGAIN_SECONDS: Final = 5
 _LONGEST_PAUSE: Final = 300
 _REFUSED_FOR_GOOD: Final = 3
-_log = structlog.get_logger()
+_log = Logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +71,15 @@ class Outbox:
             )
         if trouble is not None:
             _log.warning("messages of other bulk changes were not sent", error=trouble.message)
+
+    def require_all_sent(self) -> None:
+        """Raises where messages stay here that the queue did not take."""
+        count, error = self.database.read(lambda unit: unit.messages.unsent(self.queue_name))
+        if count:
+            raise QueueUnavailableError(
+                f"messages that could not be sent to {self.queue.name}: {count:,}, for one of them: {error}",
+                hint="they are kept in the outbox: the next run or `pondctl worker` sends them",
+            )
 
     def _claim(self, unit: Unit) -> tuple[list[QueueMessage], datetime]:
         ahead = self.queue.longest_delay_seconds != 0

@@ -6,8 +6,6 @@ import random
 from collections.abc import Mapping
 from datetime import datetime
 
-import structlog
-
 from pondctl.db.database import Database
 from pondctl.db.unit import Unit
 from pondctl.errors import PondctlError, RunLostError, UnavailableError
@@ -16,9 +14,11 @@ from pondctl.services.queueing.deliveries import work_off
 from pondctl.services.queueing.enqueue import queue_check
 from pondctl.services.running.run import Run
 from pondctl.services.syncing.next_check import Cause, CheckPolicy, NextCheck, decide_next, same_again
+from pondctl.telemetry import metrics
+from pondctl.telemetry.logger import Logger
 
 _OPEN = (BulkStatus.NEW, BulkStatus.PENDING, BulkStatus.PROCESSING)
-_log = structlog.get_logger()
+_log = Logger()
 
 
 class SyncEnd:
@@ -57,7 +57,11 @@ class SyncEnd:
             unit.runs.finish(run.run_id, "done", counts, None)
             return retry
 
-        return self._database.write(end)
+        retry = self._database.write(end)
+        if retry is not None:
+            why = "retry" if counts.get(Outcome.DEFERRED) else "planned"
+            metrics.count("pondctl_checks_queued_total", why=why)
+        return retry
 
     def early(self, run: Run, counts: Mapping[Outcome, int], error: PondctlError) -> None:
         """Trouble ended the run; what was decided is saved. The same check is queued again where
