@@ -12,6 +12,7 @@ def read_secret(name: str) -> str:
     import boto3
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+    from botocore.exceptions import ConnectionError as NoConnectionError
 
     secret_id, _, key = name.partition("#")
     config = Config(retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=5, read_timeout=10)
@@ -23,7 +24,7 @@ def read_secret(name: str) -> str:
         if code == "ResourceNotFoundException":
             raise ConfigurationError(f"AWS Secrets Manager has no secret {secret_id}") from None
         raise PermissionDeniedError(f"AWS Secrets Manager refused {secret_id}: {code}") from None
-    except HTTPClientError:
+    except (HTTPClientError, NoConnectionError):
         raise UnavailableError(f"AWS Secrets Manager gave no answer about {secret_id}") from None
     except BotoCoreError as error:
         raise ConfigurationError(

@@ -167,7 +167,6 @@ def readable_by_others(status: os.stat_result) -> bool:
 def _from_keyring(name: str, key: str, sources: Sources) -> str:
     try:
         import keyring
-        from keyring.errors import KeyringError
     except ImportError:
         raise ConfigurationError(
             f"{key}: reading keyring:{name} needs the package keyring",
@@ -176,7 +175,7 @@ def _from_keyring(name: str, key: str, sources: Sources) -> str:
     service, _, user = name.partition("/")
     try:
         value = keyring.get_password(service, user)
-    except KeyringError as error:
+    except Exception as error:  # each backend has its own ways to fail, and any module may be one
         raise ConfigurationError(
             f"{key}: the keyring is not available here ({type(error).__name__})",
             hint="under cron and on servers use file:PATH or env:NAME",

@@ -75,7 +75,7 @@ def read_file(path: Path, *, must_exist: bool) -> ConfigFile | None:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
             text = file.read().decode("utf-8-sig")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         if must_exist:
             raise ConfigurationError(
                 f"there is no configuration file {path}", hint="`pondctl config init` writes one"

@@ -36,6 +36,9 @@ _SHORTEST_SECONDS: Final = 0.02
 _SLOWEST: Final = 1 / 16
 _REGAINED_PER_SECOND: Final = 0.05
 _SAME_EVENT: Final = 1.0
+# Beyond horizon and block nothing is reserved; a second Retry-After may hold longer than the first one.
+_NEVER_AHEAD_SECONDS: Final = 10.0
+_HELD_LONGER_SECONDS: Final = 120.0
 _EPOCH: Final = datetime(1970, 1, 1)
 
 
@@ -146,7 +149,7 @@ class DatabasePace:
     def _reserve(self, unit: Unit, waiting: int, of_late: float) -> _Slots:
         while True:
             row, now = self._row(unit)
-            first = max(now, row.next_slot)
+            first = max(now, _believable(row, now))
             if first > now + _HORIZON * _MICRO:
                 return _Slots(now, first)
             interval = self._interval / _factor(row, now)
@@ -219,6 +222,15 @@ class _ClockDifference:
     def local(self, database_time: float) -> float:
         """The monotonic time of a moment of the database's clock."""
         return database_time - self._ahead
+
+
+def _believable(row: Any, now: int) -> int:
+    """The next slot. One that lies far ahead, and that no throttling has put there, is from before the
+    database's clock was set back: waiting for it could take as long as the clock was wrong.
+    """
+    ahead = row.next_slot > now + _NEVER_AHEAD_SECONDS * _MICRO
+    throttled = row.next_slot <= row.throttled_at + _HELD_LONGER_SECONDS * _MICRO
+    return now if ahead and not throttled else int(row.next_slot)
 
 
 def _factor(row: Any, now: int) -> float:

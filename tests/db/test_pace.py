@@ -138,3 +138,26 @@ def test_names_do_not_share(database: Database) -> None:
 def test_a_rate_that_cannot_be_meant_is_refused(database: Database, rate: float) -> None:
     with pytest.raises(ValueError, match="above 0"):
         DatabasePace(database, "x", rate, Stop())
+
+
+@pytest.mark.parametrize(("throttled", "waits"), [(False, False), (True, True)])
+def test_a_slot_from_before_the_clock_was_set_back_is_not_waited_for(
+    database: Database, throttled: bool, waits: bool
+) -> None:
+    """A hold that the carrier asked for lies as far ahead, and is kept."""
+    stop = Stop()
+    DatabasePace(database, "thingspace:1", RATE, stop).wait()
+    table = database.own_tables.pace
+    ahead = int((time.time() + 600) * 1_000_000)
+    changes = {"next_slot": ahead} | ({"throttled_at": ahead} if throttled else {})
+    with database.state_engine.begin() as connection:
+        connection.execute(sa.update(table).values(**changes))
+
+    pace = DatabasePace(database, "thingspace:1", RATE, stop)
+    waiting = threading.Thread(target=pace.wait)
+    waiting.start()
+    waiting.join(timeout=3 if waits else 20)
+
+    assert waiting.is_alive() == waits
+    stop.request("sigterm")
+    waiting.join(timeout=10)
