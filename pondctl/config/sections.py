@@ -214,7 +214,7 @@ class LimitSettings(Section):
         default=10_000, description="Packages that activate may end"
     )
     max_error_rate: Annotated[float, Field(ge=0, le=1)] = Field(
-        default=0.05, description="Share of failed devices above which a run stops"
+        default=0.05, description="Share of failed devices above which a run stops (up to 100 devices: half)"
     )
     call_seconds: Seconds = Field(default=15, description="Seconds that one call to a carrier may take")
     outage_seconds: Seconds = Field(

@@ -248,8 +248,8 @@ def test_memory_does_not_grow_with_the_devices(database: Database) -> None:
         tracemalloc.stop()
         return most
 
-    peak(50)
-    small, large = peak(200), peak(800)
+    peak(20)
+    small, large = peak(100), peak(300)
 
     # The listener keeps its outcomes: that is the test's own memory, half a kilobyte for each.
-    assert large - small < 600 * 2500
+    assert large - small < 200 * 2500

@@ -239,7 +239,7 @@ def test_targets_are_a_sequence() -> None:
 
 @pytest.mark.scale
 def test_many_devices_take_little_memory() -> None:
-    content = "".join(f"8910300{n:012d}\n" for n in range(100_000)).encode()
+    content = "".join(f"8910300{n:012d}\n" for n in range(16_000)).encode()
     tracemalloc.start()
     try:
         targets = read(content)
@@ -247,12 +247,13 @@ def test_many_devices_take_little_memory() -> None:
     finally:
         tracemalloc.stop()
 
-    assert len(targets) == 100_000
-    assert peak < 6 << 20
+    assert len(targets) == 16_000
+    # As a list of text alone it would be more.
+    assert peak < 1 << 20
 
 
-@settings(deadline=None)
-@given(st.lists(iccids, min_size=1, max_size=50), st.sampled_from(["\n", "\r\n", "\r"]))
+@settings(deadline=None, max_examples=40)
+@given(st.lists(iccids, min_size=1, max_size=20), st.sampled_from(["\n", "\r\n", "\r"]))
 def test_what_was_listed_comes_out_once_and_in_order(listed: list[str], end: str) -> None:
     assert found(end.join(listed)) == list(dict.fromkeys(listed))
 
