@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,8 +11,7 @@ from tests.world import ICCIDS, Row, World
 
 WANTED, OTHER = 1001, 1002
 PROVIDER = 4
-# `PONDCTL_TEST_FULL=1` runs the numbers that are promised; a short form runs otherwise.
-FULL = os.environ.get("PONDCTL_TEST_FULL") == "1"
+# `PONDCTL_TEST_LONG=1` runs the numbers that are promised; a short form runs otherwise.
 # Long enough to be seen, short enough for a test.
 SETTLE = {"PONDCTL_POND__SETTLE_SECONDS": "0.4"}
 A, B, C = ICCIDS[:3]

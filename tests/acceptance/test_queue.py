@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from typing import Any
@@ -10,15 +9,15 @@ from typing import Any
 import pytest
 
 from pondctl.sandbox import Fault, FaultKind
+from tests.long_form import LONG
 from tests.queue_world import QueueWorld, plain
 from tests.sqs_server import SqsServer
 from tests.world import World
 
 pytestmark = pytest.mark.scale
 
-# `PONDCTL_TEST_FULL=1` sends the 10,000 messages that are promised; a short form runs otherwise.
-FULL = os.environ.get("PONDCTL_TEST_FULL") == "1"
-MESSAGES = 10_000 if FULL else 150
+# `PONDCTL_TEST_LONG=1` sends the 10,000 messages that are promised; a short form runs otherwise.
+MESSAGES = 10_000 if LONG else 150
 DEVICES = 2
 
 
@@ -45,14 +44,14 @@ def given(queue: QueueWorld) -> dict[int, list[str]]:
     return devices
 
 
-@pytest.mark.timeout(3600 if FULL else 240)
+@pytest.mark.timeout(3600 if LONG else 240)
 def test_duplicates_reordering_and_lost_visibility_change_nothing(queue: QueueWorld) -> None:
     devices = given(queue)
     stored = queue.sqs.queue(queue.url)
     stored.twice, stored.shuffled, stored.longest_visibility = 0.2, True, 3
     queue.world.sandbox.fault(Fault("thingspace.lookup", FaultKind.LATENCY, 0.01))
     settings = queue.settings | {"PONDCTL_THINGSPACE__REQUESTS_PER_SECOND": "5000"}
-    deadline = time.monotonic() + (3000 if FULL else 200)
+    deadline = time.monotonic() + (3000 if LONG else 200)
     codes: list[int] = []
     while queue.messages and time.monotonic() < deadline:
         workers = [

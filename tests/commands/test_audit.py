@@ -13,7 +13,8 @@ import sqlalchemy as sa
 
 from pondctl.services.auditing.check import ChainCheck
 from pondctl.telemetry.audit import MAIN, NOTHING, AuditEntry, AuditKey, Draft, Link, RunChain, Who, end_of
-from tests.pond_life import FULL, PROVIDER, WANTED, A, B, own_table, sims, writes
+from tests.long_form import LONG
+from tests.pond_life import PROVIDER, WANTED, A, B, own_table, sims, writes
 from tests.world import ICCIDS, World
 
 WHO = Who("ops", "host-1", "production")
@@ -326,13 +327,13 @@ ATTACKS: dict[str, Callable[[Rows, int], Rows]] = {
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_whichever_row_is_touched_it_is_found(attack: str) -> None:
-    count = 1000 if FULL else 120
+    count = 1000 if LONG else 120
     key = AuditKey(b"k" * 32)
     rows = chain_of(count, key)
     end = [Link(row.sequence, row.mac) for row in rows if row.chain == MAIN][-1]
     assert check(rows, key, end).bad is None
 
-    places = range(count) if FULL else random.Random(7).sample(range(count), 60)
+    places = range(count) if LONG else random.Random(7).sample(range(count), 60)
     missed = [at for at in places if check(ATTACKS[attack](rows, at), key, end).bad is None]
 
     # Rows of two runs that have nothing to do with each other have no order.

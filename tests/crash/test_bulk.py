@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.pond_life import FULL
+from tests.long_form import LONG
 from tests.world import World
 
 pytestmark = pytest.mark.crash
 
-DEVICES = 20_000 if FULL else 5000
-MOMENTS = [number / 20 for number in range(60)] if FULL else [0.7, 1.0, 1.3, 1.6, 2.0]
+DEVICES = 20_000 if LONG else 5000
+MOMENTS = [number / 20 for number in range(60)] if LONG else [0.7, 1.0, 1.3, 1.6, 2.0]
 
 
 @pytest.fixture

@@ -1,11 +1,10 @@
 """A requeue and a pull cut anywhere: every letter is in the inbox or in the queue, none is lost.
 
-A few cuts by default; PONDCTL_TEST_FULL=1 makes 50 of them in 1,000 letters.
+A few cuts by default; PONDCTL_TEST_LONG=1 makes 50 of them in 1,000 letters.
 """
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import time
@@ -14,11 +13,12 @@ from collections import Counter
 import pytest
 
 from tests.dead_letters import bury, letters, ours, put_in_queue, queued
+from tests.long_form import LONG
 from tests.sqs_server import SqsServer
 from tests.world import World
 
 pytestmark = pytest.mark.crash
-CUTS = 50 if os.environ.get("PONDCTL_TEST_FULL") == "1" else 6
+CUTS = 50 if LONG else 6
 BATCH = 10
 
 

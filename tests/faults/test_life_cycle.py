@@ -10,8 +10,8 @@ from contextlib import contextmanager
 import pytest
 
 from pondctl.sandbox import Fault, FaultKind
+from tests.long_form import LONG
 from tests.pond_life import (
-    FULL,
     OTHER,
     SETTLE,
     WANTED,
@@ -29,7 +29,7 @@ from tests.world import ICCIDS, Result, World
 
 pytestmark = pytest.mark.faults
 
-MANY = 1000 if FULL else 60
+MANY = 1000 if LONG else 60
 CALLS = ("pond.list_packages", "pond.add_package", "pond.package_active", "pond.package_terminated")
 KINDS = [
     (FaultKind.STATUS, 503),
@@ -94,7 +94,7 @@ def test_no_fault_at_any_call_of_a_suspend_leaves_it_half_done(
     assert not [step for step in steps(world) if step["state"] in ("open", "unknown")]
 
 
-@pytest.mark.timeout(1800 if FULL else 120)
+@pytest.mark.timeout(1800 if LONG else 120)
 @pytest.mark.parametrize("kind", [FaultKind.CUT_AFTER, FaultKind.LATE])
 def test_many_lost_and_late_answers_make_no_second_package(world: World, kind: FaultKind) -> None:
     many = [f"8914800001{number:09d}1" for number in range(MANY)]

@@ -16,7 +16,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from pondctl.db.database import Database
 from pondctl.db.schema import init_database
 from pondctl.sandbox import Fault, FaultKind, Sandbox, SandboxConfig
-from tests.pond_life import FULL, OTHER, WANTED, in_database, own_table, sims, standing, steps
+from tests.long_form import LONG
+from tests.pond_life import OTHER, WANTED, in_database, own_table, sims, standing, steps
 from tests.world import ICCIDS, Result, World
 
 pytestmark = pytest.mark.faults
@@ -183,9 +184,9 @@ class LifeCycle(RuleBasedStateMachine):
 
 
 LifeCycle.TestCase.settings = settings(
-    max_examples=80 if FULL else 5,
-    stateful_step_count=15 if FULL else 8,
+    max_examples=80 if LONG else 5,
+    stateful_step_count=15 if LONG else 8,
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
-TestLifeCycle = pytest.mark.timeout(3600 if FULL else 300)(LifeCycle.TestCase)
+TestLifeCycle = pytest.mark.timeout(3600 if LONG else 300)(LifeCycle.TestCase)

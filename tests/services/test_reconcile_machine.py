@@ -1,6 +1,6 @@
 """Random worlds: whatever events were missed, doubled or shuffled, one pass puts the database right.
 
-`PONDCTL_TEST_FULL=1` runs 500 worlds of 50 steps; a short form runs otherwise.
+`PONDCTL_TEST_LONG=1` runs 500 worlds of 50 steps; a short form runs otherwise.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from pondctl.db.database import Database
 from pondctl.db.schema import init_database
 from pondctl.sandbox import Sandbox
 from tests.commands.test_reconcile import POND, untouched
-from tests.pond_life import FULL, given_plan, own_table, plans
+from tests.long_form import LONG
+from tests.pond_life import given_plan, own_table, plans
 from tests.world import ICCIDS, World
 
-pytestmark = [pytest.mark.scale, pytest.mark.timeout(3600 if FULL else 300)]
+pytestmark = [pytest.mark.scale, pytest.mark.timeout(3600 if LONG else 300)]
 
-WORLDS, STEPS = (500, 50) if FULL else (12, 20)
+WORLDS, STEPS = (500, 50) if LONG else (12, 20)
 DEVICES, SIMS = ICCIDS[:8], ICCIDS[10:15]
 NUMBERS = [f"1201555{n:04}" for n in range(6)]
 STATES = ("active", "active", "active", "suspend", "deactive", "pending activation")

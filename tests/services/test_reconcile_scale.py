@@ -1,6 +1,6 @@
 """Many devices: calls, memory and writes stay what they should be.
 
-`PONDCTL_TEST_FULL=1` takes 1,000,000 devices; a short form runs otherwise.
+`PONDCTL_TEST_LONG=1` takes 1,000,000 devices; a short form runs otherwise.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from math import ceil
 import pytest
 
 from tests.benchmarks.reconcile import measure
-from tests.pond_life import FULL
+from tests.long_form import LONG
 
-pytestmark = [pytest.mark.scale, pytest.mark.timeout(3600 if FULL else 300)]
+pytestmark = [pytest.mark.scale, pytest.mark.timeout(3600 if LONG else 300)]
 
-DEVICES = 1_000_000 if FULL else 30_000
+DEVICES = 1_000_000 if LONG else 30_000
 PAGE = 2000
 MOST_MIB = 250
 
@@ -32,7 +32,7 @@ def test_a_whole_account_is_read_with_one_call_for_each_page_in_flat_memory() ->
         }
     assert whole["peak_mib"] <= MOST_MIB, whole
     assert whole["peak_mib"] <= 1.1 * tenth["peak_mib"] + 8, (tenth, whole)
-    if FULL:
+    if LONG:
         assert whole["devices_a_second"] >= 10_000, whole
 
 
