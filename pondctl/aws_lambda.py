@@ -49,10 +49,12 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, list[
     try:
         if app.queueing.outbox is not None:
             app.queueing.outbox.flush()
+            app.queueing.outbox.require_all_sent()
     except PondctlError as error:
         # Only a redelivery comes by again and sends the outbox.
         _log.error("outbox not sent", error=error.message)
         again = [message.message_id for message in received]
+    app.telemetry.end_batch()
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in again]}
 
 
@@ -159,7 +161,7 @@ def _received(record: Mapping[str, Any]) -> ReceivedMessage:
         message_id=record["messageId"],
         receipt=record.get("receiptHandle", ""),
         attributes=flatten(record.get("messageAttributes", {})),
-        body=record.get("body", ""),
+        body=record.get("body") or "",
         receive_count=int(system.get("ApproximateReceiveCount", 1)),
         sent_at=_EPOCH + timedelta(milliseconds=int(sent_ms)) if sent_ms else None,
         group=system.get("MessageGroupId"),

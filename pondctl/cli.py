@@ -20,14 +20,17 @@ import typer
 from pondctl import __version__
 from pondctl.commands import (
     activate,
+    audit,
     bulk,
     config,
     db,
     dead_letter,
     demo,
     device,
+    doctor,
     ingest,
     reconcile,
+    report,
     resume,
     retry_failed,
     runs,
@@ -39,7 +42,7 @@ from pondctl.commands import (
     watch,
     worker,
 )
-from pondctl.commands._everywhere import ConfigFile, Profile, Quiet, Verbose, with_shared_options
+from pondctl.commands._everywhere import ConfigFile, DebugHttp, Profile, Quiet, Verbose, with_shared_options
 from pondctl.context import AppContext
 from pondctl.errors import ExitCode, PondctlError, UnavailableError, UsageError
 
@@ -49,7 +52,9 @@ _SAID_ENOUGH: dict[type[BaseException], ExitCode] = {
     KeyboardInterrupt: ExitCode.SIGINT,
     SystemExit: ExitCode.OK,  # completion, or a help page whose reader went away
 }
-_STREAM_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+# Not in the panel Work, but it goes on with what was begun there.
+_WORK_TOO = ("runs resume",)
+_STREAM_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class Entry(NamedTuple):
@@ -77,6 +82,9 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("Look", "device", device.app),
     Entry("Look", "runs", runs.app),
     Entry("Operate", "dead-letter", dead_letter.app),
+    Entry("Operate", "doctor", doctor.doctor),
+    Entry("Operate", "report", report.app),
+    Entry("Operate", "audit", audit.app),
     Entry("Operate", "config", config.app),
     Entry("Operate", "db", db.app),
     Entry("Try", "demo", demo.demo),
@@ -97,6 +105,7 @@ def _root(
     config: ConfigFile = None,
     verbose: Verbose = 0,
     quiet: Quiet = False,
+    debug_http: DebugHttp = False,
     log_format: Annotated[
         Literal["auto", "console", "json"],
         typer.Option(help="How logs are written; auto: for people on a terminal, JSON elsewhere."),
@@ -107,7 +116,8 @@ def _root(
 ) -> None:
     """Bring device-status bulk changes to their end over ThingSpace and POND."""
     app: AppContext = ctx.obj
-    app.choose(profile=profile, config=config, verbose=verbose, quiet=quiet, log_format=log_format)
+    app.choose(profile=profile, config=config, verbose=verbose, quiet=quiet, debug_http=debug_http)
+    app.log_format = log_format
 
 
 def build(commands: Sequence[Entry]) -> typer.Typer:
@@ -148,9 +158,20 @@ def main(arguments: Sequence[str] | None = None, *, commands: Sequence[Entry] = 
     app = AppContext()
     with _stopping_on_signals(app) as caught:
         code = _run(build(_needed(commands, words)), words, app)
-    # Typer makes 130 of every KeyboardInterrupt, whichever signal raised it.
-    code = 128 + caught[0] if caught and code == ExitCode.SIGINT else code
+        # Typer makes 130 of every KeyboardInterrupt, whichever signal raised it.
+        code = 128 + caught[0] if caught and code == ExitCode.SIGINT else code
+        with suppress(Exception, KeyboardInterrupt):  # what there was to tell is told
+            if _works(app.command, commands):
+                app.tell_end(code)
+        with suppress(Exception, KeyboardInterrupt):
+            app.close()
     sys.exit(_flushed(code))
+
+
+def _works(command: str, commands: Sequence[Entry]) -> bool:
+    """Whether the command is one whose ending matters to alerts and metrics."""
+    name = command.partition(" ")[0]
+    return command in _WORK_TOO or any(entry.panel == "Work" and entry.name == name for entry in commands)
 
 
 def _needed(commands: Sequence[Entry], words: Sequence[str]) -> Sequence[Entry]:
@@ -166,9 +187,6 @@ def _run(cli: typer.Typer, words: list[str], app: AppContext) -> int:
         with suppress(OSError):  # of a stream that nobody reads any more: the exit code still tells
             return _tell(error, words, app)
         return int(getattr(error, "exit_code", ExitCode.UNAVAILABLE))
-    finally:
-        with suppress(Exception):  # what there was to tell is told, and the process ends anyway
-            app.close()
 
 
 def _tell(error: BaseException, words: list[str], app: AppContext) -> int:
@@ -177,6 +195,7 @@ def _tell(error: BaseException, words: list[str], app: AppContext) -> int:
         return _SAID_ENOUGH[type(error)]
     match error:
         case PondctlError():
+            app.trouble = error
             return app.output.error(error)
         case typer.TyperException():
             return _tell_usage(error, words, app)

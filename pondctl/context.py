@@ -10,18 +10,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pondctl.context_audit import Admission
 from pondctl.errors import PondctlError
 from pondctl.models import EMBEDDED_QUEUE, Stop
+from pondctl.telemetry import metrics
 
 if TYPE_CHECKING:
     from pondctl.clients.pacing import Pace
     from pondctl.clients.pond import PondClient
     from pondctl.clients.thingspace import ThingSpaceClient
+    from pondctl.clients.tokens import TokenStore
     from pondctl.config import Settings
     from pondctl.context_queue import QueueContext
+    from pondctl.context_telemetry import TelemetryContext
     from pondctl.db.database import Database
-    from pondctl.db.tokens import DatabaseTokenStore
     from pondctl.output.console import Output
+    from pondctl.services.auditing.trail import Trail
     from pondctl.services.running.run import Actor
     from pondctl.services.sync_bulk import SyncBulk
 
@@ -34,15 +38,19 @@ class AppContext:
         self.config_file: Path | None = None
         self.verbose = 0
         self.quiet = False
+        self.debug_http = False
         self.log_format = "auto"
         self.workers = 8
         self.dry_run = False
         self.stops_in_order = False
+        self.command = ""
+        self.trouble: PondctlError | None = None
         self._format: str = "table"
         self._progress = True
         self._overrides: dict[str, object] = {}
         self._stop = Stop()
         self._opened = ExitStack()
+        self.admission = Admission(self)
 
     def choose(
         self,
@@ -51,14 +59,14 @@ class AppContext:
         config: Path | None = None,
         verbose: int = 0,
         quiet: bool = False,
-        log_format: str | None = None,
+        debug_http: bool = False,
     ) -> None:
         """Take the options that stand before or after the subcommand; what stands later wins."""
         self.profile = profile or self.profile
         self.config_file = config or self.config_file
         self.verbose += verbose
         self.quiet = self.quiet or quiet
-        self.log_format = log_format or self.log_format
+        self.debug_http = self.debug_http or debug_http
 
     def use(
         self,
@@ -76,6 +84,8 @@ class AppContext:
         self.workers = workers
         self.override("thingspace.requests_per_second", requests_per_second)
         self.override("pond.requests_per_second", requests_per_second)
+        if self.admission.role != "viewer":
+            _ = self.settings  # refuses the role before anything else is looked at
 
     def override(self, key: str, value: object) -> None:
         """Set a setting from a flag of the command; None leaves it. The policy of the host still binds."""
@@ -84,16 +94,23 @@ class AppContext:
 
     def start_logging(self, *, service: bool = False) -> None:
         """Send logs to stderr as the options ask for; `service` (a worker) tells the normal flow too."""
-        from pondctl.telemetry.identifiers import bind_key
+        from pondctl.telemetry import exchanges
+        from pondctl.telemetry.device_keys import DeviceKeys
+        from pondctl.telemetry.identifiers import bind_device_keys, bind_key
         from pondctl.telemetry.logger import start
 
         as_json = self.log_format == "json" or (self.log_format == "auto" and not sys.stderr.isatty())
         level = logging.INFO if service or self.log_format == "json" else logging.WARNING
-        if self.quiet:
+        if self.debug_http:
+            level = logging.DEBUG
+        elif self.quiet:
             level = logging.ERROR
         elif self.verbose:
             level = logging.DEBUG
+        exchanges.switch(on=self.debug_http)
         bind_key(self._pseudonym_key)
+        # Until a database says more: a pseudonym without a key row could never be forgotten.
+        bind_device_keys(DeviceKeys.fresh())
         start(level=level, as_json=as_json)
 
     @property
@@ -129,6 +146,8 @@ class AppContext:
         )
         for warning in settings.warnings:
             self.output.warn(warning)
+        metrics.switch(on=bool(settings.telemetry.metrics_file))
+        settings.require_role(self.admission.role)
         return settings
 
     @cached_property
@@ -142,9 +161,16 @@ class AppContext:
             state_url=settings.database.state_url.reveal(),
             state_schema=settings.database.state_schema,
             names=settings.database.names,
+            service_provider_ids=settings.access.service_provider_ids,
         )
         self._opened.callback(database.close)
+        self.admission.opened(database)
         return database
+
+    @cached_property
+    def trail(self) -> Trail:
+        """The audit trail."""
+        return self.admission.trail_of(self.database)
 
     @property
     def queue_name(self) -> str:
@@ -153,15 +179,16 @@ class AppContext:
         return EMBEDDED_QUEUE if url == "database" else url
 
     @cached_property
-    def token_store(self) -> DatabaseTokenStore:
+    def token_store(self) -> TokenStore:
         """The ThingSpace tokens that all processes and hosts share."""
+        from pondctl.clients.looking import LookingTokens
         from pondctl.db.tokens import DatabaseTokenStore
 
         self.settings.require(
             "thingspace.client_id", "thingspace.client_secret", "thingspace.username", "thingspace.password"
         )
         thingspace = self.settings.thingspace
-        return DatabaseTokenStore(
+        store = DatabaseTokenStore(
             self.database,
             base_url=thingspace.base_url,
             client_id=thingspace.client_id,
@@ -169,20 +196,27 @@ class AppContext:
             username=thingspace.username,
             password=thingspace.password.reveal(),
         )
+        return LookingTokens(store) if self.admission.role == "viewer" else store
 
     def pace(self, carrier: str, account: str, requests_per_second: float) -> Pace:
         """Allow calls at a rate that all processes share; a dry run, which writes nothing, keeps its own."""
-        if self.dry_run:
-            from pondctl.clients.pacing import LocalPace
-
-            return LocalPace(requests_per_second, self.stop)
+        from pondctl.clients.looking import LookingPace
+        from pondctl.clients.pacing import LocalPace
         from pondctl.db.pace import DatabasePace
 
-        return DatabasePace(self.database, f"{carrier}:{account}", requests_per_second, self.stop)
+        own = LocalPace(requests_per_second, self.stop)
+        if self.dry_run:
+            return own
+        shared = DatabasePace(self.database, f"{carrier}:{account}", requests_per_second, self.stop)
+        return LookingPace(shared, own) if self.admission.role == "viewer" else shared
 
     @cached_property
     def thingspace(self) -> ThingSpaceClient:
         """The ThingSpace client; logs in at its first call."""
+        return self.open_thingspace(self.token_store)
+
+    def open_thingspace(self, tokens: TokenStore) -> ThingSpaceClient:
+        """A ThingSpace client that keeps its tokens there."""
         from pondctl.clients.thingspace import connect
 
         settings, limits = self.settings.thingspace, self.settings.limits
@@ -193,7 +227,7 @@ class AppContext:
             client_secret=settings.client_secret.reveal(),
             username=settings.username,
             password=settings.password.reveal(),
-            tokens=self.token_store,
+            tokens=tokens,
             pace=self.pace("thingspace", settings.account_name, settings.requests_per_second),
             stop=self.stop,
             call_seconds=limits.call_seconds,
@@ -234,7 +268,7 @@ class AppContext:
         """Who runs this, for the record."""
         from pondctl.services.running.run import Actor
 
-        return Actor(self.settings.profile, reason)
+        return Actor(self.settings.profile, self.trail, reason)
 
     @cached_property
     def sync_bulk(self) -> SyncBulk:
@@ -282,6 +316,18 @@ class AppContext:
         if settings.pond.distributor_id is not None:
             parts.append(f"POND distributor {settings.pond.distributor_id}")
         self.output.note(", ".join(parts))
+
+    @cached_property
+    def telemetry(self) -> TelemetryContext:
+        """Alerts, metrics and notifications."""
+        from pondctl.context_telemetry import TelemetryContext
+
+        return TelemetryContext(self)
+
+    def tell_end(self, code: int) -> None:
+        """Let alerts, metrics and notifications know how a command that works has ended."""
+        if not self.dry_run and {"settings", "database"} <= self.__dict__.keys():
+            self.telemetry.end(self.command, code, self.trouble)
 
     def when_closed(self, close: Callable[[], None]) -> None:
         """Call this at the end, before what was opened earlier is closed."""

@@ -130,17 +130,30 @@ class QueueContext:
         return Handling(app.database, runs, self.rules, queue_name=app.queue_name, foreign=self.foreign)
 
     def require_reachable(self) -> None:
-        """Ask each queue and the database for an answer; raises before anything was received."""
+        """Ask the database for an answer, and each queue for one and for the rights that a worker needs;
+        raises before anything was received."""
+        from pondctl.clients.sqs import SqsQueue
+        from pondctl.clients.sqs_rights import CONSUME, require_rights
+
         self._app.database.read(lambda unit: unit.now())
-        for queue in (self.queue, self.foreign, self.dead_letters):
+        needed = (
+            (self.queue, CONSUME),
+            (self.foreign, ("SendMessage",)),
+            (self.dead_letters, ("DeleteMessage",)),
+        )
+        for queue, _ in needed:
             if queue is not None:
                 queue.depth()
+        for queue, actions in needed:
+            if isinstance(queue, SqsQueue):
+                require_rights(queue, *actions)
 
     def chores(self, idle: bool) -> int:
         """Send what waits in the outbox; where the queue is empty, look for forgotten bulk changes.
 
         Returns how many messages came into the queue by that.
         """
+        self._app.telemetry.tick()
         found = self.forgotten.queue_checks() if idle else 0
         sent = self.outbox.flush() if self.outbox is not None else 0
         self._dead_letter_chores()

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 
 from pondctl.errors import PRECEDENCE, Category, ExitCode
 
@@ -226,6 +227,8 @@ def normalize_iccid(text: str | None) -> str | None:
     """
     if text is None:
         return None
+    if _ICCID.fullmatch(text):
+        return text
     bare = _FILLERS.sub("", text)
     bare = bare[:-1] if bare[-1:] in ("F", "f") else bare
     return bare if _ICCID.fullmatch(bare) else None
@@ -240,6 +243,7 @@ def luhn_holds(digits: str) -> bool:
     return total % 10 == 0
 
 
+@lru_cache(maxsize=256)  # a million devices share a few words
 def normalize_state(carrier_state: str) -> DeviceState:
     """Map a carrier's word to a state; an unknown word stays unknown, it is never guessed."""
     word = carrier_state.strip().lower().replace("_", " ").replace("-", " ")

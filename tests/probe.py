@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pondctl.cli import Entry, main
+from pondctl.commands._access import needs
 from pondctl.commands._options import OutputFormat
 from pondctl.context import AppContext
 from pondctl.errors import InterruptedRunError, TerminatedRunError, UnavailableError
@@ -72,4 +73,4 @@ def report(ctx: typer.Context) -> None:
 PROBES = (sleeper, orderly, stubborn, crash, fail, pour, ask, report)
 
 if __name__ == "__main__":
-    main(commands=[Entry("Try", probe.__name__, probe) for probe in PROBES])
+    main(commands=[Entry("Try", probe.__name__, needs("viewer")(probe)) for probe in PROBES])

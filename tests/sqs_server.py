@@ -41,6 +41,7 @@ class SqsServer:
         self.denied: set[str] = set()
         self.moves: dict[str, list[Request]] = {}
         self.refuse_entry: Callable[[str, Request], bool] = lambda action, entry: False
+        self.deny_call: Callable[[str, Request], bool] = lambda action, request: False
         self._failures: dict[str, list[SqsError]] = {}
         self._loop = asyncio.new_event_loop()
         self._arrived: dict[str, asyncio.Event] = {}
@@ -77,6 +78,7 @@ class SqsServer:
         self._failures.clear()
         self._arrived.clear()
         self.refuse_entry = lambda action, entry: False
+        self.deny_call = lambda action, request: False
 
     def reset_faults(self) -> None:
         """Let all calls work again."""
@@ -105,7 +107,7 @@ class SqsServer:
         """Do one call."""
         name = request.get("QueueUrl", "").rpartition("/")[2]
         self.calls[action, name] += 1
-        if action in self.denied:
+        if action in self.denied or self.deny_call(action, request):
             raise SqsError("com.amazonaws.sqs#AccessDeniedException", 403)
         if self._failures.get(action):
             raise self._failures[action].pop(0)

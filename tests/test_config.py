@@ -12,7 +12,7 @@ from urllib.parse import quote, quote_plus
 
 import boto3
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from moto import mock_aws
 
@@ -76,6 +76,7 @@ def test_every_key_can_be_set_by_its_environment_variable() -> None:
         "role": "viewer",
         "state_schema": "other",
         "names": '{"A": "B"}',
+        "notify": '["json://localhost/x"]',
     }
     environ = {}
     for key, field in leaves().items():
@@ -502,6 +503,7 @@ def test_no_error_repeats_a_secret_that_was_put_in_the_wrong_place(secret: str, 
 
 
 @settings(deadline=None, max_examples=500)
+@example(password="&}", form="odbc")
 @given(password=st.text(min_size=1, max_size=20), form=st.sampled_from(["userinfo", "odbc", "query", "raw"]))
 def test_the_password_of_a_database_url_is_never_described(password: str, form: str) -> None:
     marked = f"Planted{password}Planted"

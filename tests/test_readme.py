@@ -5,8 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import yaml
+
 from pondctl.cli import COMMANDS
+from pondctl.config.sections import AlertSettings
 from pondctl.errors import ExitCode
+from pondctl.services.alerting.rules import Kind
+from pondctl.telemetry.metrics import METRICS
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 
@@ -33,6 +38,27 @@ def test_the_two_commands_that_do_all_the_setup_are_there() -> None:
 
     assert "pip install '.[sandbox]' && pondctl demo" in lines
     assert "pip install -e '.[test]' && pytest" in lines
+
+
+def test_the_rules_for_prometheus_know_the_metrics_and_the_thresholds() -> None:
+    rules = yaml.safe_load(README.split("```yaml\n")[1].split("```")[0])["groups"][0]["rules"]
+    by_name = {rule["alert"]: rule for rule in rules}
+    text = " ".join(rule["expr"] for rule in rules)
+    used = {re.sub("_(bucket|count|sum)$", "", name) for name in re.findall(r"pondctl_[a-z_]+", text)}
+    limits = AlertSettings()
+
+    assert used <= METRICS.keys()
+    assert {match[1] for match in re.finditer(r'alert="([a-z_]+)"', text)} <= set(Kind)
+    assert f"> {limits.max_error_rate:g} *" in by_name["PondctlFailures"]["expr"]
+    assert f'le="{limits.run_minutes * 60:.1f}"' in by_name["PondctlSlowRun"]["expr"]
+    assert limits.run_minutes * 60 in METRICS["pondctl_run_seconds"].buckets
+    assert f"[{limits.rate_limit_minutes:g}m]" in by_name["PondctlRateLimited"]["expr"]
+    assert f"> {limits.worker_seconds:g}" in by_name["PondctlStaleWorker"]["expr"]
+    assert len(by_name) == len(Kind) + 1
+
+
+def test_every_metric_and_every_alert_stands_in_the_readme() -> None:
+    assert [name for name in (*METRICS, *Kind) if f"`{name}`" not in README] == []
 
 
 def test_every_file_of_the_walk_exists() -> None:

@@ -59,6 +59,7 @@ class World:
                 code: object = 0
             except SystemExit as ending:
                 code = ending.code
+        assert "telemetry is broken" not in err.getvalue(), err.getvalue()
         return Result(int(code or 0) if not isinstance(code, str) else 1, out.getvalue(), err.getvalue())
 
     def spawn(self, *words: object, **settings: str) -> subprocess.Popen[str]:

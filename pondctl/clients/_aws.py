@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from pondctl.clients._trouble import tls_refusal
 from pondctl.errors import ConfigurationError, PermissionDeniedError, PondctlError, QueueUnavailableError
+from pondctl.telemetry import exchanges
 
 if TYPE_CHECKING:
-    from botocore.awsrequest import AWSResponse
+    from botocore.awsrequest import AWSPreparedRequest, AWSResponse
     from mypy_boto3_sqs import SQSClient
 
 CONNECT_SECONDS: Final = 5
@@ -49,7 +52,35 @@ def connect(queue_url: str, endpoint_url: str = "", connections: int = 10) -> SQ
         endpoint = endpoint_url or f"{address.scheme}://{address.netloc}"
         client = session.client("sqs", region_name=region, endpoint_url=endpoint, config=config)
     client.meta.events.register("after-call.sqs", _refuse_web_page)
+    if exchanges.is_on():
+        client.meta.events.register("before-send.sqs", _remember)
+        client.meta.events.register("response-received.sqs", _show)
     return client
+
+
+_sent = threading.local()
+
+
+def _remember(request: AWSPreparedRequest, **_: object) -> None:
+    _sent.request = request
+
+
+def _show(
+    response_dict: Mapping[str, Any] | None = None, exception: Exception | None = None, **_: object
+) -> None:
+    request, answer = _sent.request, None
+    body = request.body or b""
+    if response_dict is not None:
+        headers = exchanges.headers_of(response_dict["headers"])
+        answer = (response_dict["status_code"], headers, response_dict["body"])
+    exchanges.show_exchange(
+        carrier="sqs",
+        method=request.method,
+        url=request.url,
+        request=(exchanges.headers_of(request.headers), body if isinstance(body, bytes) else body.encode()),
+        answer=answer,
+        error=None if exception is None else type(exception).__name__,
+    )
 
 
 def _refuse_web_page(http_response: AWSResponse, **_: object) -> None:
@@ -88,7 +119,21 @@ def aws_errors(operation: str, queue_url: str) -> Iterator[None]:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         raise _service_error(operation, name_of(queue_url), code, status) from None
     except (BotoCoreError, ResponseParserError, ValueError) as error:
+        refused = tls_refusal(
+            error, urlsplit(getattr(error, "kwargs", {}).get("endpoint_url") or queue_url).netloc
+        )
+        if refused is not None:
+            raise QueueUnavailableError(
+                refused,
+                hint="The check cannot be turned off. AWS_CA_BUNDLE can name a company's own authority.",
+            ) from None
         raise _local_error(operation, name_of(queue_url), type(error).__name__) from None
+    except (AttributeError, IndexError, KeyError, TypeError, RecursionError):
+        # JSON of another shape, which botocore does not expect: a proxy, or another service.
+        raise QueueUnavailableError(
+            f"what answered {operation} on queue {name_of(queue_url)} is not SQS",
+            hint="check queue.url and queue.endpoint_url",
+        ) from None
 
 
 def _service_error(operation: str, queue: str, code: str, status: int) -> PondctlError:

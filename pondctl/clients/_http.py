@@ -17,6 +17,7 @@ from pondctl.clients._trouble import translate
 from pondctl.clients.pacing import Pace
 from pondctl.errors import Category, DeviceError, PondctlError
 from pondctl.models import Stop
+from pondctl.telemetry import metrics
 
 T = TypeVar("T")
 Json = Mapping[str, object]
@@ -42,6 +43,7 @@ class _Call(Generic[T]):
     read: Callable[[httpx.Response], T]
     safe_to_repeat: bool
     seconds: float
+    before: Callable[[], None]
     content: dict[str, object] = field(default_factory=dict)
     attempt: int = 0
     used_seconds: float = 0.0
@@ -100,6 +102,7 @@ class Sender:
         params: Mapping[str, str | int] | None = None,
         headers: Mapping[str, str] | None = None,
         patience: float = 1.0,
+        before: Callable[[], None] = lambda: None,
     ) -> T:
         """Send and return what `read` makes of the answer (anything but 3xx, 408, 429 and 5xx).
 
@@ -107,10 +110,11 @@ class Sender:
         layer: a `RepeatableError` from it is repeated like a 5xx. `patience` times `call_seconds` is
         all the time this call may take on the wire. A write (`safe_to_repeat=False`) is repeated
         only when it provably was not carried out; else it ends in a `DeviceError` with `answer_lost`.
+        `before` is called last of all, after every wait; what it raises is not sent.
         """
         content: dict[str, object] = {"json": json, "data": data, "params": params, "headers": headers}
         seconds = self._call_seconds * patience
-        call = _Call(method, path, endpoint, read, safe_to_repeat, seconds, content)
+        call = _Call(method, path, endpoint, read, safe_to_repeat, seconds, before, content)
         answer: T = self._retrying(self._attempt, call)
         return answer
 
@@ -148,12 +152,21 @@ class Sender:
                 )
                 raise DeviceError(waiting, category=category, temporary=True)
             turn = self.gate.enter(retry=call.attempt > 0)
-            self._pace.wait()
+            with metrics.timed("pondctl_pace_wait_seconds", carrier=self._carrier.lower()):
+                self._pace.wait()
             if self._stop.is_set():
                 self.gate.leave(turn)
             elif self.gate.still_open(turn):
-                return turn
+                return self._check_again(call, turn)
         raise stopped()
+
+    def _check_again(self, call: _Call[T], turn: Turn) -> Turn:
+        try:
+            call.before()
+        except BaseException:
+            self.gate.leave(turn)
+            raise
+        return turn
 
     def _exchange(self, call: _Call[T]) -> httpx.Response:
         share = self._call_seconds_for(call)
@@ -177,7 +190,9 @@ class Sender:
         return self._client.build_request("GET", path).url
 
     def _call_seconds_for(self, call: _Call[T]) -> float:
-        share = call.seconds * _FIRST_SHARE * _GROWTH ** (call.attempt - 1)
+        # A write has but one attempt: cut short, its answer would be lost for nothing.
+        first = _FIRST_SHARE if call.safe_to_repeat else 1.0
+        share = call.seconds * first * _GROWTH ** (call.attempt - 1)
         return max(_LEAST_SECONDS, min(share, call.seconds - call.used_seconds, self.gate.seconds_left()))
 
     def _check(self, response: httpx.Response) -> None:
@@ -207,8 +222,9 @@ class Sender:
         asked = error.retry_after
         if asked is not None and asked > self._patience:
             self._held = (self._clock() + min(asked, _LONGEST_HOLD_SECONDS), error.category)
-        elif error.category is Category.RATE_LIMITED:
-            self._pace.throttled(asked)
+        if error.category is Category.RATE_LIMITED:
+            # While calls are held back nobody needs to wait for a slot, but all shall know of it.
+            self._pace.throttled(None if asked is not None and asked > self._patience else asked)
         if error.counts:
             self.gate.bad(turn, error.message, began, asked)
         else:

@@ -21,6 +21,7 @@ import httpcore
 import httpx
 
 from pondctl.clients._direct import KEEPALIVE_SECONDS, DirectTransport
+from pondctl.errors import ConfigurationError
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
@@ -134,8 +135,10 @@ def open_transport(
     `SSL_CERT_FILE` can add a company's own authority, `HTTPS_PROXY` and `NO_PROXY` are obeyed; nothing
     can turn the check off.
     """
-    context = httpx.create_ssl_context()
-    backend, proxy = _DeadlineBackend(find), _proxy(base_url)
+    # Reading the authorities costs a tenth of a second; a loopback address without TLS needs none.
+    encrypted = base_url.scheme == "https"
+    context = httpx.create_ssl_context() if encrypted else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    backend, proxy = _DeadlineBackend(find), proxy_of(base_url)
     if proxy is None:
         return DirectTransport(backend, context, connections)
     pool = httpcore.HTTPProxy(
@@ -152,8 +155,15 @@ def open_transport(
     return _ProxyTransport(pool, context)
 
 
-def _proxy(base_url: httpx.URL) -> httpx.Proxy | None:
+def proxy_of(base_url: httpx.URL) -> httpx.Proxy | None:
     address = getproxies().get(base_url.scheme)
     if not address or base_url.host in _LOOPBACK or proxy_bypass(base_url.host):
         return None
-    return httpx.Proxy(address if "://" in address else f"http://{address}")
+    try:
+        return httpx.Proxy(address if "://" in address else f"http://{address}")
+    except (ValueError, httpx.InvalidURL):
+        # Their words repeat the address, and with it a password.
+        raise ConfigurationError(
+            f"the proxy of {base_url.scheme.upper()}_PROXY is no address of a proxy that can be used",
+            hint="http://HOST:PORT, with USER:PASSWORD@ before the host where the proxy asks for them",
+        ) from None

@@ -15,6 +15,8 @@ _MDN: Final = re.compile(r"1?([2-9][0-9]{9})")
 _LONGEST_WORD: Final = 100
 # Spelt `iccId` in list answers, `Iccid` in callbacks, `ICCID` elsewhere.
 _KINDS: Final = frozenset({"iccid", "msisdn", "mdn"})
+# Of a million devices each names half a dozen: the spellings of the samples need no search.
+_SPELT: Final = {"iccId": "iccid", **{kind: kind for kind in _KINDS}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +111,12 @@ def cursor_of(record: object) -> int | None:
 def _ids(entries: object) -> dict[str, str]:
     found: dict[str, str] = {}
     for entry in entries if isinstance(entries, list) else ():
-        kind = entry.get("kind") if isinstance(entry, dict) else None
-        if isinstance(kind, str) and (kind := kind.lower()) in _KINDS and kind not in found:
-            text = _text(entry.get("id"))
-            if text:
-                found[kind] = text
+        told = entry.get("kind") if isinstance(entry, dict) else None
+        if not isinstance(told, str):
+            continue
+        kind = _SPELT.get(told) or told.lower()
+        if kind in _KINDS and kind not in found and (text := _text(entry.get("id"))):
+            found[kind] = text
     return found
 
 

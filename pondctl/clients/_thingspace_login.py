@@ -116,7 +116,8 @@ def locked_out(count: int) -> PondctlError:
 
 _LOCKOUT_HINT: Final = (
     "Five refusals in a row lock the user, and only Verizon support unlocks it. Correct thingspace.username "
-    "and thingspace.password; with another credential the count starts anew."
+    "and thingspace.password; with another credential the count starts anew. Where the cause was another "
+    "one and is mended, `pondctl doctor --reset-lockout` (role admin) lets pondctl try again."
 )
 
 

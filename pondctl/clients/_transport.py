@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from pondctl import __version__
 from pondctl.clients._network import open_transport, within
 from pondctl.clients._repeat import RepeatableError
 from pondctl.errors import Category
+from pondctl.telemetry import exchanges, metrics
+from pondctl.telemetry.call_times import note_call
 from pondctl.telemetry.logger import Logger
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
@@ -55,16 +58,20 @@ class CarrierTransport(httpx.BaseTransport):
         """Send and read the whole answer, or raise an httpx error or a `RepeatableError`."""
         started = self._clock()
         status: int | None = None
+        answer: httpx.Response | None = None
         try:
             with within(request.extensions["seconds"]):
                 response = self._inner.handle_request(request)
                 status = response.status_code
                 try:
-                    return self._whole(response, started + request.extensions["seconds"])
+                    answer = self._whole(response, started + request.extensions["seconds"])
                 finally:
                     response.close()
+            return answer
         finally:
             self._tell(request, status, self._clock() - started)
+            if exchanges.is_on():
+                _show(self._carrier, request, answer, None if answer is not None else sys.exception())
 
     def close(self) -> None:
         """Close the connections."""
@@ -94,13 +101,38 @@ class CarrierTransport(httpx.BaseTransport):
             carrier=self._carrier,
             method=request.method,
             endpoint=endpoint,
-            status=status,
+            http_status=status,
             seconds=round(seconds, 4),
             attempt=attempt,
         )
+        self._measure(endpoint, status, seconds, attempt)
         if self._on_call is not None:
             throttled = status == _TOO_MANY_REQUESTS
             self._on_call(CallRecord(self._carrier, endpoint, status, seconds, attempt, throttled))
+
+    def _measure(self, endpoint: str, status: int | None, seconds: float, attempt: int) -> None:
+        where = {"carrier": self._carrier, "endpoint": endpoint}
+        metrics.observe("pondctl_call_seconds", seconds, **where)
+        metrics.count("pondctl_calls_total", **where, status=status or "none")
+        if attempt > 1:
+            metrics.count("pondctl_call_retries_total", **where)
+        if status == _TOO_MANY_REQUESTS:
+            metrics.count("pondctl_throttled_total", carrier=self._carrier)
+        if status is not None:
+            note_call(self._carrier, endpoint, seconds)
+
+
+def _show(
+    carrier: str, request: httpx.Request, answer: httpx.Response | None, error: BaseException | None
+) -> None:
+    exchanges.show_exchange(
+        carrier=carrier,
+        method=request.method,
+        url=str(request.url),
+        request=(request.headers.items(), request.content),
+        answer=(answer.status_code, answer.headers.items(), answer.content) if answer is not None else None,
+        error=None if error is None else f"{type(error).__name__}: {error}",
+    )
 
 
 def open_client(

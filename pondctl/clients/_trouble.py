@@ -11,17 +11,22 @@ from pondctl.clients._repeat import RepeatableError
 from pondctl.errors import CarrierUnavailableError, Category, ConfigurationError, PondctlError
 
 _NOT_CONNECTED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+_TOO_OLD = {
+    "UNSUPPORTED_PROTOCOL",
+    "TLSV1_ALERT_PROTOCOL_VERSION",
+    "WRONG_SSL_VERSION",
+    "WRONG_VERSION_NUMBER",
+}
 _NOT_SENDABLE = (httpx.LocalProtocolError, httpx.UnsupportedProtocol)
 
 
 def translate(error: httpx.HTTPError, request: httpx.Request, seconds: float, carrier: str) -> PondctlError:
     """Return the error that a failed exchange means."""
     host = request.url.host
-    certificate = _certificate_trouble(error)
-    if certificate is not None:
+    refused = tls_refusal(error, host)
+    if refused is not None:
         return CarrierUnavailableError(
-            f"The certificate of {host} is not accepted: {certificate.verify_message}",
-            hint="The check cannot be turned off. SSL_CERT_FILE can name a company's own authority.",
+            refused, hint="The check cannot be turned off. SSL_CERT_FILE can name a company's own authority."
         )
     if isinstance(error, _NOT_SENDABLE):
         return ConfigurationError(
@@ -54,8 +59,17 @@ def _system_words(error: BaseException) -> str:
     return words[-1] if words else "no reason given"
 
 
-def _certificate_trouble(error: BaseException) -> ssl.SSLCertVerificationError | None:
-    return next((cause for cause in _causes(error) if isinstance(cause, ssl.SSLCertVerificationError)), None)
+def tls_refusal(error: BaseException, host: str) -> str | None:
+    """Why the other side is not trusted, where that is what went wrong; asking again does not help."""
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"The certificate of {host} is not accepted: {cause.verify_message}"
+        # urllib3 under boto3 compares the names by itself.
+        if type(cause).__name__ == "CertificateError":
+            return f"The certificate of {host} is not accepted: Hostname mismatch"
+        if isinstance(cause, ssl.SSLError) and cause.reason in _TOO_OLD:
+            return f"{host} speaks no TLS that is accepted (1.2 or newer)"
+    return None
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

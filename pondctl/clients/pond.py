@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 import httpx
@@ -32,6 +33,7 @@ from pondctl.clients.pond_parse import (
 from pondctl.clients.pond_refusals import Refusal, not_known, read_error, rejected, write_error
 from pondctl.errors import Category, ConfigurationError, DeviceError, PermissionDeniedError, PondctlError
 from pondctl.models import Stop
+from pondctl.telemetry.logs import in_log_context
 
 __all__ = ["Package", "PackageStatus", "PondClient", "SimServices", "connect"]
 
@@ -40,9 +42,18 @@ _BAD_REQUEST, _FORBIDDEN, _NOT_FOUND = 400, 403, 404
 _SIM_TERMINATED: Final = "terminated"
 _NO_SUCH_DEVICE: Final = {Category.NOT_FOUND, Category.INVALID_ICCID}
 
+Before = Callable[[], None]
+
+
+def _nothing() -> None:
+    """Before most writes there is nothing to check."""
+
 
 class PondClient:
-    """Thread-safe. Raises `DeviceError` for what concerns one device; any other error ends the run."""
+    """Thread-safe. Raises `DeviceError` for what concerns one device; any other error ends the run.
+
+    `before` of a write is called last of all, after every wait; what it raises is not sent.
+    """
 
     def __init__(self, calls: PondCalls, shape: pond_api.Shape, *, write_enabled: bool = True) -> None:
         self._calls = calls
@@ -78,7 +89,7 @@ class PondClient:
         """Return the SIM's three switches and its state."""
         return self._calls.read(self._shape.get_services, iccid, lambda body: parse_services(body, iccid))
 
-    def add_package(self, iccid: str, package_type_id: int) -> Package:
+    def add_package(self, iccid: str, package_type_id: int, before: Before = _nothing) -> Package:
         """Add one more package, each time it is called."""
         self._check_writable()
 
@@ -89,12 +100,15 @@ class PondClient:
             return replace(package, package_type_id=package_type_id)
 
         json = {pond_api.PACKAGE_TYPE_FIELD: package_type_id}
-        answer = self._calls.write(self._shape.add_package, iccid, json, added)
+        endpoint = self._shape.add_package
+        answer = self._calls.write(endpoint, endpoint.path(iccid), json, added, before, iccid=iccid)
         if isinstance(answer, Refusal):
             raise _reason(answer, lambda: self._judge_by_sim(answer, iccid)) or rejected(answer)
         return answer
 
-    def set_package_status(self, iccid: str, package_id: str, status: PackageStatus) -> None:
+    def set_package_status(
+        self, iccid: str, package_id: str, status: PackageStatus, before: Before = _nothing
+    ) -> None:
         """Set a package's status. A refusal counts for nothing where the package has that status."""
         self._check_writable()
 
@@ -103,17 +117,23 @@ class PondClient:
 
         json = {pond_api.PACKAGE_STATUS_FIELD: status.value}
         checked = pond_api.check_package_id(package_id)
-        answer = self._calls.write(self._shape.set_package_status, iccid, json, accepted, package_id=checked)
+        endpoint = self._shape.set_package_status
+        answer = self._calls.write(
+            endpoint, endpoint.path(iccid, checked), json, accepted, before, iccid=iccid
+        )
         if isinstance(answer, Refusal):
             error = _reason(answer, lambda: self._judge_by_package(answer, iccid, checked, status))
             if error is not None:
                 raise error
 
-    def set_services(self, iccid: str, *, enabled: bool) -> None:
+    def set_services(self, iccid: str, *, enabled: bool, before: Before = _nothing) -> None:
         """Switch data, voice and SMS together. A refusal counts for nothing where all stand so."""
         self._check_writable()
         json = dict.fromkeys(pond_api.SERVICE_FIELDS, "ENABLED" if enabled else "DISABLED")
-        answer = self._calls.write(self._shape.set_services, iccid, json, check_acceptance)
+        endpoint = self._shape.set_services
+        answer = self._calls.write(
+            endpoint, endpoint.path(iccid), json, check_acceptance, before, iccid=iccid
+        )
         if isinstance(answer, Refusal):
             error = _reason(answer, lambda: self._judge_by_sim(answer, iccid, enabled=enabled))
             if error is not None:
@@ -141,7 +161,7 @@ class PondClient:
         self._calls.close()
 
     def _ask_pages(self, ask: AskPage, offsets: Iterable[int], count: int) -> Iterable[PackagePage]:
-        return self._pages.map(lambda offset: ask(offset, count), offsets)
+        return self._pages.map(in_log_context(partial(_ask_at, ask, count)), offsets)
 
     def _check_writable(self) -> None:
         if not self._write_enabled:
@@ -168,6 +188,10 @@ class PondClient:
             return None
         final = found[0].status is PackageStatus.TERMINATED
         return write_error(refusal, found[0].carrier_status, final=final)
+
+
+def _ask_at(ask: AskPage, count: int, offset: int) -> PackagePage:
+    return ask(offset, count)
 
 
 def _reason(refusal: Refusal, judge: Callable[[], DeviceError | None]) -> DeviceError | None:

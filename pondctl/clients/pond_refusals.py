@@ -25,6 +25,7 @@ _DEVICE_WORDS = re.compile(
 _ACCESS_WORDS = re.compile(
     r"distributor|permission|permitted|privilege|access|api.?key|credential|token|authori[sz]", re.IGNORECASE
 )
+_KEY_WORDS = re.compile(r"distributor|api.?key|credential|token", re.IGNORECASE)
 _ADDRESS_WORDS = re.compile(r"\b(resource|route|endpoint|url|path)\b", re.IGNORECASE)
 _PAGING_WORDS = re.compile(r"\b(count|offset|limit|page ?size)\b", re.IGNORECASE)
 _FORM_WORDS = re.compile(r"\b(digits?|length|malformed)\b", re.IGNORECASE)
@@ -62,6 +63,11 @@ class Refusal:
     def is_about_access(self) -> bool:
         """Whether the words are about key, distributor or permission, and about no device."""
         return bool(_ACCESS_WORDS.search(self.text)) and not self.is_about_device
+
+    @property
+    def may_be_about_device(self) -> bool:
+        """Whether a refused access leaves open if it is the key that is refused, or this one SIM to it."""
+        return self.status == _FORBIDDEN and self.is_about_access and not _KEY_WORDS.search(self.text)
 
     @property
     def sentence(self) -> str:
@@ -127,11 +133,13 @@ def access_error(refusal: Refusal) -> PondctlError | None:
         return AuthenticationError(
             refusal.sentence, hint="check pond.api_key and pond.api_key_header (username and password beside)"
         )
-    if refusal.status == _FORBIDDEN and refusal.is_about_access:
-        return PermissionDeniedError(
-            refusal.sentence, hint="check pond.distributor_id, and what the key is allowed to do"
-        )
-    return None
+    return denied(refusal) if refusal.status == _FORBIDDEN and refusal.is_about_access else None
+
+
+def denied(refusal: Refusal) -> PermissionDeniedError:
+    """The error where the key is good, and is not allowed to do this."""
+    hint = "check pond.distributor_id, and what the key is allowed to do"
+    return PermissionDeniedError(refusal.sentence, hint=hint)
 
 
 def read_error(refusal: Refusal, iccid: str) -> DeviceError:

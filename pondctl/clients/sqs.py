@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from pondctl.clients._aws import aws_errors, connect, name_of
-from pondctl.clients.attributes import MAX_MESSAGE_BYTES, check_sendable, flatten, to_wire
+from pondctl.clients._sqs_answers import read_attributes, read_message
+from pondctl.clients.attributes import MAX_MESSAGE_BYTES, check_sendable, to_wire
 from pondctl.clients.delays import SQS_MAX_DELAY_SECONDS
 from pondctl.clients.queue import BatchResult, OutgoingMessage, QueueAttributes, QueueDepth, ReceivedMessage
 from pondctl.errors import MessageError, PondctlError
@@ -19,13 +18,11 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import (
         ChangeMessageVisibilityBatchRequestEntryTypeDef,
         DeleteMessageBatchRequestEntryTypeDef,
-        MessageTypeDef,
         ReceiveMessageRequestTypeDef,
         SendMessageBatchRequestEntryTypeDef,
     )
 
 _BATCH: Final = 10
-_EPOCH: Final = datetime(1970, 1, 1)
 _EntryT = TypeVar("_EntryT", bound=Mapping[str, object])
 
 
@@ -80,6 +77,11 @@ class SqsQueue:
         )
         return _in_order(refused | sent)
 
+    def send_nothing(self) -> None:
+        """A send without messages; raises as `send_batch` does."""
+        with aws_errors("SendMessageBatch", self.url):
+            self.client.send_message_batch(QueueUrl=self.url, Entries=[])
+
     def receive(
         self, limit: int, *, wait_seconds: int = 20, visibility_seconds: int | None = None
     ) -> list[ReceivedMessage]:
@@ -95,7 +97,7 @@ class SqsQueue:
             request["VisibilityTimeout"] = visibility_seconds
         with aws_errors("ReceiveMessage", self.url):
             answer = self.client.receive_message(**request)
-        return [_received(message) for message in answer.get("Messages", [])]
+            return [read_message(message) for message in answer.get("Messages", [])]
 
     def delete_batch(self, receipts: Sequence[str]) -> list[BatchResult]:
         """Delete messages that are done; one result per receipt, in order."""
@@ -128,21 +130,7 @@ class SqsQueue:
         """Read how the queue is set up, and its depth."""
         with aws_errors("GetQueueAttributes", self.url):
             answer = self.client.get_queue_attributes(QueueUrl=self.url, AttributeNames=["All"])
-        given: Mapping[str, str] = {str(name): text for name, text in answer.get("Attributes", {}).items()}
-        dead_letter_arn, max_receive_count = _redrive(given.get("RedrivePolicy"))
-        return QueueAttributes(
-            arn=given.get("QueueArn", ""),
-            fifo=self.is_fifo,
-            visibility_seconds=int(given.get("VisibilityTimeout", 0)),
-            retention_seconds=int(given.get("MessageRetentionPeriod", 0)),
-            dead_letter_arn=dead_letter_arn,
-            max_receive_count=max_receive_count,
-            depth=QueueDepth(
-                waiting=int(given.get("ApproximateNumberOfMessages", 0)),
-                delayed=int(given.get("ApproximateNumberOfMessagesDelayed", 0)),
-                in_flight=int(given.get("ApproximateNumberOfMessagesNotVisible", 0)),
-            ),
-        )
+            return read_attributes(answer, fifo=self.is_fifo)
 
     def depth(self) -> QueueDepth:
         """Count the messages, approximately."""
@@ -219,26 +207,3 @@ def _by_size(sized: Sequence[tuple[_EntryT, int]]) -> Iterator[list[_EntryT]]:
         total += size
     if batch:
         yield batch
-
-
-def _received(message: MessageTypeDef) -> ReceivedMessage:
-    system: Mapping[str, str] = {str(name): text for name, text in message.get("Attributes", {}).items()}
-    sent_ms = system.get("SentTimestamp")
-    return ReceivedMessage(
-        message_id=message.get("MessageId", ""),
-        receipt=message.get("ReceiptHandle", ""),
-        attributes=flatten(message.get("MessageAttributes", {})),
-        body=message.get("Body", ""),
-        receive_count=int(system.get("ApproximateReceiveCount", 1)),
-        sent_at=_EPOCH + timedelta(milliseconds=int(sent_ms)) if sent_ms else None,
-        group=system.get("MessageGroupId"),
-        source_arn=system.get("DeadLetterQueueSourceArn"),
-    )
-
-
-def _redrive(policy: str | None) -> tuple[str | None, int | None]:
-    """Where SQS moves a message by itself, and after how many receives."""
-    if not policy:
-        return None, None
-    given = json.loads(policy)
-    return given.get("deadLetterTargetArn"), int(given.get("maxReceiveCount", 0)) or None

@@ -23,12 +23,15 @@ from pondctl.clients.thingspace_auth import ThingSpaceAuth
 from pondctl.clients.tokens import TokenStore
 from pondctl.errors import Category, DeviceError, ListingError
 from pondctl.models import Carrier, Device, Stop
+from pondctl.telemetry.logs import in_log_context, log_context
 
 Lookup = Literal["list", "get"]
 
 PAGE_SIZE: Final = 2000
 _LIST: Final = "/m2m/v1/devices/actions/list"
 _GET: Final = "/devices/{iccid}"
+_ACCOUNT: Final = "/m2m/v1/accounts/{account}"
+_NOBODYS_ICCID: Final = "8900000000000000000"
 # A page of 2,000 devices takes the carrier longer than one device.
 _PAGE_PATIENCE: Final = 4.0
 _ACCEPTED, _NOT_FOUND = 202, 404
@@ -45,7 +48,8 @@ class ThingSpaceClient:
 
     def get_device(self, iccid: str) -> Device:
         """Return the device as ThingSpace sees it now. `iccid` goes out as it is given."""
-        device = self._get(iccid) if self._lookup == "get" else self._list_one(iccid)
+        with log_context(iccid=iccid):
+            device = self._get(iccid) if self._lookup == "get" else self._list_one(iccid)
         if device is None:
             raise DeviceError(
                 "ThingSpace does not know this device", category=Category.NOT_FOUND, temporary=False
@@ -60,8 +64,9 @@ class ThingSpaceClient:
         of another account, no cursor although there is more. A stop ends it early, without a last page.
         """
         pages = Pages(self._account_name)
+        list_page = in_log_context(self._list_page)
         with ThreadPoolExecutor(1, thread_name_prefix="page") as ahead:
-            coming = ahead.submit(self._list_page, pages.cursor)
+            coming = ahead.submit(list_page, pages.cursor)
             for number in count(1):
                 listing = _arrived(coming)
                 if listing is None:
@@ -69,10 +74,26 @@ class ThingSpaceClient:
                 pages.advance(listing)
                 over = pages.complete or number == most
                 if not over:
-                    coming = ahead.submit(self._list_page, pages.cursor)
+                    coming = ahead.submit(list_page, pages.cursor)
                 yield pages.read(listing)
                 if over:
                     return
+
+    def probe(self) -> None:
+        """Prove address, credentials and account by one read."""
+        if self._lookup == "get" or not self._account_name:
+            self._probe_by_device()
+            return
+        path = _ACCOUNT.format(account=quote(self._account_name, safe=""))
+        self._sender.send("GET", path, endpoint=_ACCOUNT, read=self._body, safe_to_repeat=True)
+
+    def _probe_by_device(self) -> None:
+        """A device that nobody has: that ThingSpace does not know it proves all that is asked."""
+        try:
+            self.get_device(_NOBODYS_ICCID)
+        except DeviceError as error:
+            if error.temporary or error.category not in (Category.NOT_FOUND, Category.INVALID_ICCID):
+                raise
 
     def close(self) -> None:
         """Close the connections. The session stays open: other processes use it too."""

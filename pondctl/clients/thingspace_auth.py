@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TypeVar
@@ -16,6 +17,8 @@ from pondctl.clients._thingspace_bodies import BEARER, stale_token
 from pondctl.clients.tokens import TokenStore
 from pondctl.errors import AuthenticationError, Category, ConfigurationError
 from pondctl.models import StoredTokens
+from pondctl.telemetry import metrics
+from pondctl.telemetry.redact import register_secret
 
 # A bearer is renewed when it has so little left, a session when it was idle for so long (ThingSpace
 # ends it after 20 minutes).
@@ -23,18 +26,22 @@ _EARLY_SECONDS = 60.0
 _IDLE_SECONDS = 15 * 60.0
 _TOUCH_SECONDS = 60.0
 # Five refused logins in a row lock the user; three are left to people.
-_MOST_REFUSALS = 2
+MOST_REFUSALS = 2
+_MOST_REPLAYS = 4
 
 T = TypeVar("T")
 # Each yields the requests it needs, is sent their answers, and returns what came of them.
 _Flow = Generator[httpx.Request, httpx.Response, T]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class _Tokens:
+    """One pair; `worked` once a call with it was answered."""
+
     bearer: str
     renew_at: float
     session: str
+    worked: bool = False
 
 
 class _Unwell(Exception):  # noqa: N818 - it leaves the flow, it is no error to anybody
@@ -43,6 +50,9 @@ class _Unwell(Exception):  # noqa: N818 - it leaves the flow, it is no error to 
 
 class ThingSpaceAuth(httpx.Auth):
     """Puts both tokens on a request, fetches them where needed, and replays once for each stale one.
+
+    It replays again, a few times, where the newer tokens had worked meanwhile: with many threads one
+    can end while another's replay is on its way. Tokens that never worked are refused, not stale.
 
     A refused login is never repeated: not by this object, not by another process with the same
     credential (`TokenStore` counts), and after two refusals not at all until a person changes it.
@@ -73,21 +83,24 @@ class ThingSpaceAuth(httpx.Auth):
         self._refusal: AuthenticationError | ConfigurationError | None = None
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Send the request with tokens that should hold, and once more for each kind that did not."""
+        """Send the request with tokens that should hold, and again for each kind that did not."""
         turn = _Turn(self._wait_turn)
-        replayed: set[str] = set()
+        replayed: Counter[str] = Counter()
         try:
             while True:
                 tokens = yield from self._usable(request, turn)
                 request.headers["Authorization"] = f"Bearer {tokens.bearer}"
                 request.headers["VZ-M2M-Token"] = tokens.session
                 turn.take()
-                stale = stale_token((yield request))
+                response = yield request
+                stale = stale_token(response)
                 if stale is None:
+                    tokens.worked = tokens.worked or response.is_success
                     self._note_use()
-                if stale is None or stale in replayed:
                     return
-                replayed.add(stale)
+                if replayed[stale] >= (_MOST_REPLAYS if tokens.worked else 1):
+                    return
+                replayed[stale] += 1
                 self._drop(stale, tokens)
         except _Unwell:
             return
@@ -139,6 +152,8 @@ class ThingSpaceAuth(httpx.Auth):
         return self._keep(bearer, stored.bearer_seconds_left, session, stored.session_idle_seconds)
 
     def _keep(self, bearer: str, seconds_left: float, session: str, idle_seconds: float) -> _Tokens:
+        for token in (bearer, session):
+            register_secret(token, lasting=False)
         now = self._clock()
         self._used_at = self._touched_at = now - idle_seconds
         # Inside its hour a bearer is issued again with what is left: a short one is used up in halves.
@@ -174,13 +189,14 @@ class ThingSpaceAuth(httpx.Auth):
         if login.is_unwell(response):
             raise _Unwell
         bearer, seconds_left = login.read_bearer(response, self._base_url)
+        register_secret(bearer, lasting=False)
         self._store.save_bearer(bearer, seconds_left)
         return bearer, seconds_left
 
     def _new_session(
         self, request: httpx.Request, turn: _Turn, bearer: str, seconds_left: float, refused: int
     ) -> _Flow[tuple[str, float, str]]:
-        if refused >= _MOST_REFUSALS:
+        if refused >= MOST_REFUSALS:
             raise login.locked_out(refused)
         response = yield from self._login(request, turn, bearer)
         if stale_token(response) == BEARER:
@@ -191,6 +207,7 @@ class ThingSpaceAuth(httpx.Auth):
         try:
             session = login.read_session(response, self._base_url)
         except login.RefusedLoginError as error:
+            metrics.count("pondctl_refused_logins_total", carrier="thingspace")
             raise login.refused(error.message, self._store.count_refusal()) from None
         self._store.save_session(session)
         self._store.clear_refusals()

@@ -67,7 +67,6 @@ def life_cycle(app: AppContext, reason: str | None) -> LifeCycle:
     from pondctl.services.syncing.next_check import CheckPolicy
 
     settings = app.settings
-    settings.require_role("viewer" if app.dry_run else "operator")
     pond, limits, queue = settings.pond, settings.limits, settings.queue
     return LifeCycle(
         database=app.database,

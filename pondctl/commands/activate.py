@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from pondctl.commands import _life_cycle
+from pondctl.commands._access import dry_run, needs
 from pondctl.commands._life_cycle import (
     BulkChangeOption,
     FromFile,
@@ -26,6 +27,7 @@ from pondctl.commands._options import (
 from pondctl.context import AppContext
 
 
+@needs("operator", looks=dry_run)
 def activate(
     ctx: typer.Context,
     iccids: Iccids = None,

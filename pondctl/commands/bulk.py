@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pondctl.commands import _bulk
+from pondctl.commands._access import dry_run, needs
 from pondctl.commands._confirm import confirm_many
 from pondctl.commands._life_cycle import Confirm, FromFile, SkipInvalid
 from pondctl.commands._options import All, BulkChangeId, DryRun, Limit, OutputFormat, Reason, Yes
@@ -24,6 +25,7 @@ Provider = Annotated[
 
 
 @app.command("list")
+@needs("viewer")
 def list_(
     ctx: typer.Context,
     status: Annotated[str | None, typer.Option(help="Only bulk changes with this status word.")] = None,
@@ -58,6 +60,7 @@ def list_(
 
 
 @app.command("show")
+@needs("viewer")
 def show(ctx: typer.Context, bulk_change_id: BulkChangeId, output: OutputFormat = None) -> None:
     """Show one bulk change: header, outcomes, times to activation, what it waits for, what to run next."""
     from pondctl.services.bulk import show_bulk_change
@@ -68,6 +71,7 @@ def show(ctx: typer.Context, bulk_change_id: BulkChangeId, output: OutputFormat 
 
 
 @app.command("create")
+@needs("operator", looks=dry_run)
 def create(
     ctx: typer.Context,
     operation: Annotated[
@@ -100,7 +104,6 @@ def create(
 
     context: AppContext = ctx.obj
     context.use(output=output, dry_run=dry_run)
-    context.settings.require_role("viewer" if dry_run else "operator")
     new = NewBulk(
         Operation(operation), service_provider, package_type, tenant, reason, enqueue=enqueue, dry_run=dry_run
     )
@@ -119,6 +122,7 @@ def create(
 
 
 @app.command("cancel")
+@needs("operator", looks=dry_run)
 def cancel(
     ctx: typer.Context,
     bulk_change_id: BulkChangeId,
@@ -135,7 +139,6 @@ def cancel(
 
     context: AppContext = ctx.obj
     context.use(output=output, dry_run=dry_run)
-    context.settings.require_role("viewer" if dry_run else "operator")
     service = _bulk.cancelling(context, reason, read_duration(wait, option="--wait"))
     open_rows = service.check(bulk_change_id)
     context.announce()

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from pondctl.commands._access import needs
 from pondctl.commands._options import OutputFormat
 from pondctl.context import AppContext
 
@@ -13,6 +14,7 @@ app = typer.Typer(no_args_is_help=True, help="See the settings and where they co
 
 
 @app.command()
+@needs("viewer")
 def show(ctx: typer.Context, output: OutputFormat = None) -> None:
     """Show every setting in force and where it comes from; secrets are never shown."""
     from pondctl.services.config import show_settings
@@ -23,6 +25,7 @@ def show(ctx: typer.Context, output: OutputFormat = None) -> None:
 
 
 @app.command()
+@needs("viewer")
 def init(
     ctx: typer.Context,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,

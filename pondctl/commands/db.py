@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from pondctl.commands._access import needs
 from pondctl.commands._options import OutputFormat
 from pondctl.context import AppContext
 
@@ -13,18 +14,19 @@ app = typer.Typer(no_args_is_help=True, help="Make, upgrade, check and prune the
 
 
 @app.command()
+@needs("admin", makes_tables=True)
 def init(ctx: typer.Context, output: OutputFormat = None) -> None:
     """Make all tables in an empty database, pondctl's own and those of the host system."""
     from pondctl.services.db import init_database
 
     context: AppContext = ctx.obj
     context.use(output=output)
-    context.settings.require_role("admin")
     context.announce()
     context.output.record(init_database(context.database))
 
 
 @app.command()
+@needs("admin", looks=lambda given: given["sql"], makes_tables=True)
 def upgrade(
     ctx: typer.Context,
     sql: Annotated[bool, typer.Option("--sql", help="Print the script for a DBA; change nothing.")] = False,
@@ -41,12 +43,12 @@ def upgrade(
     if sql:
         typer.echo(upgrade_script(context.database, since), nl=False)
         return
-    context.settings.require_role("admin")
     context.announce()
     context.output.record(upgrade_database(context.database))
 
 
 @app.command()
+@needs("viewer")
 def check(ctx: typer.Context, output: OutputFormat = None) -> None:
     """Compare the real tables with what pondctl needs, and say what is missing; exit 2 or 4 if it is."""
     from pondctl.output.tables import Column
@@ -61,6 +63,7 @@ def check(ctx: typer.Context, output: OutputFormat = None) -> None:
 
 
 @app.command()
+@needs("viewer")
 def grants(
     ctx: typer.Context,
     login: Annotated[str, typer.Argument(metavar="LOGIN", help="User of the database that pondctl runs as.")],
@@ -73,6 +76,7 @@ def grants(
 
 
 @app.command()
+@needs("admin")
 def prune(
     ctx: typer.Context,
     days: Annotated[
@@ -84,8 +88,7 @@ def prune(
     from pondctl.services.db import prune_database
 
     context: AppContext = ctx.obj
-    context.use(output=output)
     context.override("limits.retention_days", days)
-    context.settings.require_role("admin")
+    context.use(output=output)
     context.announce()
     context.output.record(prune_database(context.database, context.settings.limits.retention_days))

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from pondctl.commands import _dead_letter as shared
+from pondctl.commands._access import dry_run, needs
 from pondctl.commands._dead_letter import (
     BulkChange,
     CarrierOption,
@@ -30,6 +31,7 @@ State = Annotated[
 
 
 @app.command("list")
+@needs("viewer")
 def list_(
     ctx: typer.Context,
     state: State = "open",
@@ -64,6 +66,7 @@ def list_(
 
 
 @app.command("show")
+@needs("viewer")
 def show(ctx: typer.Context, letter_id: LetterId, output: OutputFormat = None) -> None:
     """Show one dead letter: attributes, body, every attempt, its devices, and what to do next."""
     from pondctl.services.dead_letters.show import for_people, show_letter
@@ -75,6 +78,7 @@ def show(ctx: typer.Context, letter_id: LetterId, output: OutputFormat = None) -
 
 
 @app.command("requeue")
+@needs("operator", looks=dry_run)
 def requeue(
     ctx: typer.Context,
     ids: Ids = None,
@@ -117,6 +121,7 @@ def requeue(
 
 
 @app.command("discard")
+@needs("operator", looks=dry_run)
 def discard(
     ctx: typer.Context,
     ids: Ids = None,
@@ -146,6 +151,7 @@ def discard(
 
 
 @app.command("restore")
+@needs("operator", looks=dry_run)
 def restore(
     ctx: typer.Context,
     ids: Ids = None,
@@ -174,6 +180,7 @@ def restore(
 
 
 @app.command("pull")
+@needs("operator")
 def pull(
     ctx: typer.Context,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many.")] = None,
@@ -182,7 +189,6 @@ def pull(
     """Move what lies in the dead-letter queue into the inbox, where nothing expires; workers do it, too."""
     context: AppContext = ctx.obj
     context.use(output=output)
-    context.settings.require_role("operator")
     context.announce()
     puller = context.queueing.puller
     if puller is None:
@@ -201,6 +207,7 @@ def pull(
 
 
 @app.command("review")
+@needs("operator")
 def review(
     ctx: typer.Context,
     state: State = "open",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pondctl.commands._access import needs
 from pondctl.commands._options import NoProgress
 from pondctl.context import AppContext
 from pondctl.errors import ConfigurationError
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pondctl.services.syncing.next_check import Cause
 
 
+@needs("viewer")
 def demo(
     ctx: typer.Context,
     devices: Annotated[int, typer.Option(min=20, help="Devices of the bulk change.")] = 1000,
@@ -66,15 +68,14 @@ def _run(app: AppContext, bulk_change_id: int, cause: Cause | None) -> None:
 
 def _run_queued_check(app: AppContext, bulk_change_id: int) -> None:
     """Do what `pondctl worker` would do: take the check off the queue when it is due, and run it."""
-    from pondctl.services.demo import finish_check, wait_for_check
+    from pondctl.services.demo import wait_for_check
 
     app.output.note("waiting for the queued check")
-    check = wait_for_check(app.database, app.queue_name, app.stop)
+    check = wait_for_check(app.database, app.stop)
     if check is None:
         return
     app.output.note(f"the check is due: sync-bulk of bulk change {bulk_change_id} again")
-    _run(app, bulk_change_id, check.cause)
-    finish_check(app.database, check)
+    _run(app, bulk_change_id, check)
 
 
 def _say_what_next(app: AppContext, config_file: Path, sandbox_options: str, bulk_change_id: int) -> None:

@@ -1,4 +1,4 @@
-"""`pondctl device show|lock|unlock`."""
+"""`pondctl device show|lock|unlock|forget`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pondctl.commands._options import Limit, OutputFormat, Reason
+from pondctl.commands._access import needs
+from pondctl.commands._options import Limit, OutputFormat, Reason, Yes
 from pondctl.context import AppContext
+from pondctl.errors import DeclinedError
 
 if TYPE_CHECKING:
     from pondctl.db.database import Database
@@ -20,6 +22,7 @@ Iccids = Annotated[list[str], typer.Argument(metavar="ICCID...", help="Devices."
 
 
 @app.command("show")
+@needs("viewer")
 def show(
     ctx: typer.Context,
     device: Annotated[str, typer.Argument(metavar="ICCID|MSISDN", help="Its ICCID or its number.")],
@@ -50,19 +53,43 @@ def show(
 
 
 @app.command("lock")
+@needs("operator")
 def lock(ctx: typer.Context, iccids: Iccids, reason: Reason = None, output: OutputFormat = None) -> None:
-    """Lock devices: no command can end their packages until they are unlocked. Needs --reason."""
+    """Lock devices: no command can end their packages until they are unlocked."""
     from pondctl.services.device import lock_devices
 
     _change(ctx.obj, iccids, reason, output, lock_devices)
 
 
 @app.command("unlock")
+@needs("admin")
 def unlock(ctx: typer.Context, iccids: Iccids, reason: Reason = None, output: OutputFormat = None) -> None:
-    """Take the lock off devices. Needs --reason."""
+    """Take the lock off devices."""
     from pondctl.services.device import unlock_devices
 
     _change(ctx.obj, iccids, reason, output, unlock_devices)
+
+
+@app.command("forget")
+@needs("admin")
+def forget(
+    ctx: typer.Context,
+    iccid: Annotated[str, typer.Argument(metavar="ICCID", help="The device.")],
+    reason: Reason = None,
+    yes: Yes = False,
+    output: OutputFormat = None,
+) -> None:
+    """Let no pseudonym in logs and audit trail stand for a device any more. Needs --reason."""
+    from pondctl.services.device_forget import forget_device
+    from pondctl.services.targets.targets import read_targets
+
+    context: AppContext = ctx.obj
+    context.use(output=output)
+    [target] = read_targets([iccid], None, sys.stdin.buffer)
+    context.announce()
+    if not yes and not context.output.confirm("Forget this device for good?"):
+        raise DeclinedError("declined: nothing was forgotten")
+    context.output.record(forget_device(context.database, target.iccid, reason))
 
 
 def _change(
@@ -76,7 +103,6 @@ def _change(
     from pondctl.services.targets.targets import read_targets
 
     context.use(output=output)
-    context.settings.require_role("operator")
     named = [target.iccid for target in read_targets(iccids, None, sys.stdin.buffer)]
     context.announce()
     rows = change(context.database, named, reason)

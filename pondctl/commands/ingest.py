@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
+from pondctl.commands._access import dry_run, needs
 from pondctl.commands._options import DryRun, NoProgress, OutputFormat, RequestsPerSecond, Workers
 from pondctl.context import AppContext
 
 
+@needs("operator", looks=dry_run)
 def ingest(
     ctx: typer.Context,
     file: Annotated[
@@ -38,7 +40,6 @@ def ingest(
         workers=workers,
         dry_run=dry_run,
     )
-    app.settings.require_role("viewer" if dry_run else "operator")
     hints = read_hints(file, sys.stdin.buffer)
     app.announce()
     with app.output.results("ingest") as report:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pondctl.commands._access import needs
 from pondctl.commands._options import DryRun, NoProgress, OutputFormat, RequestsPerSecond, Workers
 from pondctl.context import AppContext
 from pondctl.errors import ConfirmationMissingError, UsageError
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pondctl.services.reconcile import Reconcile
 
 
+@needs("admin", looks=lambda given: given["dry_run"] or not given["apply"])
 def reconcile(
     ctx: typer.Context,
     check: Annotated[bool, typer.Option("--check", help="Only look (the default); exit 5 on drift.")] = False,
@@ -79,7 +81,6 @@ def reconcile(
         dry_run=dry_run,
     )
     _check(request, check=check)
-    app.settings.require_role("admin" if apply and not dry_run else "viewer")
     app.announce()
     service = _service(app, request)
     with app.output.drift() as report:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pondctl.commands._access import dry_run, needs
 from pondctl.commands._life_cycle import Confirm, life_cycle
 from pondctl.commands._options import (
     DryRun,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _CATEGORIES = ", ".join(str(category) for category in Category)
 
 
+@needs("operator", looks=dry_run)
 def retry_failed(
     ctx: typer.Context,
     bulk_change_ids: Annotated[
@@ -137,7 +139,6 @@ def _find(app: AppContext, wanted: FailedFilter) -> FailedScope:
     """The exact scope, and the reasons, said before anything is touched."""
     from pondctl.services.failures.rows import FailedRows
 
-    app.settings.require_role("viewer" if app.dry_run else "operator")
     has_pond = bool(app.settings.pond.base_url)
     scope = FailedRows(app.database, app.queueing.rules, pond_has_the_rest=has_pond).find(wanted)
     for line in scope.lines():

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pondctl.commands import _life_cycle
+from pondctl.commands._access import needs
 from pondctl.commands._life_cycle import Confirm
 from pondctl.commands._options import (
     All,
@@ -27,6 +28,7 @@ RunId = Annotated[str, typer.Argument(metavar="RUN", help="Id of the run.")]
 
 
 @app.command("list")
+@needs("viewer")
 def list_(
     ctx: typer.Context,
     state: Annotated[str | None, typer.Option(help="Only runs in this state.")] = None,
@@ -48,6 +50,7 @@ def list_(
 
 
 @app.command("show")
+@needs("viewer")
 def show(
     ctx: typer.Context, run_id: RunId, limit: Limit = 100, all_: All = False, output: OutputFormat = None
 ) -> None:
@@ -60,17 +63,18 @@ def show(
 
 
 @app.command("cancel")
+@needs("operator")
 def cancel(ctx: typer.Context, run_id: RunId, reason: Reason = None, output: OutputFormat = None) -> None:
     """Stop a run on any host in an orderly way: nothing new is started, what is in flight is saved."""
     from pondctl.services.runs import cancel_run
 
     context: AppContext = ctx.obj
     context.use(output=output)
-    context.settings.require_role("operator")
     context.output.record(cancel_run(context.database, run_id, reason))
 
 
 @app.command("resume")
+@needs("operator")
 def resume(
     ctx: typer.Context,
     run_id: RunId,

@@ -7,10 +7,13 @@ from typing import Annotated
 
 import typer
 
+from pondctl.commands._access import needs
+
 app = typer.Typer(no_args_is_help=True, help="Simulated carriers on this machine.")
 
 
 @app.command("start")
+@needs("viewer")
 def start(
     host: Annotated[str, typer.Option(help="Loopback address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 0,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from pondctl.commands import _life_cycle
+from pondctl.commands._access import dry_run, needs
 from pondctl.commands._life_cycle import (
     BulkChangeOption,
     FromFile,
@@ -24,6 +25,7 @@ from pondctl.commands._options import (
 from pondctl.context import AppContext
 
 
+@needs("operator", looks=dry_run)
 def suspend(
     ctx: typer.Context,
     iccids: Iccids = None,

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from pondctl.commands._access import dry_run, needs
 from pondctl.commands._options import (
     BulkChangeId,
     DryRun,
@@ -17,6 +18,7 @@ from pondctl.commands._options import (
 from pondctl.context import AppContext
 
 
+@needs("operator", looks=dry_run)
 def sync_bulk(
     ctx: typer.Context,
     bulk_change_id: BulkChangeId,

@@ -7,11 +7,13 @@ from typing import Annotated
 import typer
 
 from pondctl.commands import _bulk
+from pondctl.commands._access import needs
 from pondctl.commands._options import BulkChangeId, NoProgress, OutputFormat
 from pondctl.context import AppContext
 from pondctl.errors import ExitCode
 
 
+@needs("viewer")
 def watch(
     ctx: typer.Context,
     bulk_change_id: BulkChangeId,

@@ -55,8 +55,9 @@ def load(
     sources = Sources(environ, path.parent.absolute(), readers or {})
     for key in leaves():
         value = settings.value_of(key)
-        if isinstance(value, Secret) and value:
-            value.bind(key, sources)
+        for each in value if isinstance(value, tuple) else (value,):
+            if isinstance(each, Secret) and each:
+                each.bind(key, sources)
     return settings
 
 

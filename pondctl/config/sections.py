@@ -153,7 +153,7 @@ class QueueSettings(Section):
 
 
 class TelemetrySettings(Section):
-    """Metrics and logs."""
+    """Metrics, logs and notifications."""
 
     metrics_file: str = Field(
         default="", description="Metrics as a text file for the Prometheus node exporter"
@@ -161,6 +161,37 @@ class TelemetrySettings(Section):
     pseudonym_key: Secret = Field(
         default_factory=Secret,
         description="Key of the pseudonyms that stand for devices in logs; empty: one kept on this host",
+    )
+    audit_key: Secret = Field(
+        default_factory=Secret,
+        description="Key that signs the audit trail, the same on all hosts; empty: one kept on this host",
+    )
+    notify: tuple[Secret, ...] = Field(
+        default=(), description="Where notifications go: URLs of Apprise, or references to them"
+    )
+    notify_changes: bool = Field(
+        default=True, description="Notify of devices whose status a run has changed, not of alerts alone"
+    )
+
+
+class AlertSettings(Section):
+    """When an alert is raised."""
+
+    max_error_rate: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.05, description="Share of failed and unknown devices above which a run is an alert"
+    )
+    run_minutes: Seconds = Field(default=30, description="Minutes that a bulk operation may take")
+    rate_limit_minutes: Seconds = Field(
+        default=15, description="Minutes that the alert stays after a carrier said: too many requests"
+    )
+    dead_letter_hours: Seconds = Field(
+        default=24, description="Hours before a dead letter expires from which it is an alert"
+    )
+    stuck_minutes: Seconds = Field(
+        default=60, description="Minutes that a started bulk change may be without a run and without a check"
+    )
+    worker_seconds: Seconds = Field(
+        default=180, description="Seconds without a sign of life after which a worker counts as dead"
     )
 
 

@@ -13,6 +13,7 @@ from pondctl.config.secrets import Secret
 from pondctl.config.sections import (
     ROLES,
     AccessSettings,
+    AlertSettings,
     DatabaseSettings,
     LimitSettings,
     PondSettings,
@@ -37,6 +38,7 @@ class Settings(Section):
     pond: PondSettings = Field(default_factory=PondSettings)
     queue: QueueSettings = Field(default_factory=QueueSettings)
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
+    alerts: AlertSettings = Field(default_factory=AlertSettings)
     access: AccessSettings = Field(default_factory=AccessSettings)
     limits: LimitSettings = Field(default_factory=LimitSettings)
 
@@ -94,7 +96,7 @@ class Settings(Section):
         """Raise PermissionDeniedError where the role in force may less than this one."""
         if ROLES.index(self.access.role) < ROLES.index(role):
             raise PermissionDeniedError(
-                f"this needs the role {role}, and the role in force is {self.access.role}",
+                f"this needs the role {role}, and the profile {self.profile} has the role {self.access.role}",
                 hint=f"access.role comes from: {self.origins['access.role']}",
             )
 

@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pondctl.config.secrets import Secret, readable_by_others
 from pondctl.config.settings import leaves, sections
@@ -160,6 +160,10 @@ def variable_of(key: str) -> str:
     return PREFIX + key.replace(".", "__").upper()
 
 
+_EXAMPLES = {
+    "database.names": '{"BulkChange": "DeviceBulkChange"}',
+    "telemetry.notify": '["file:notify-url"]',
+}
 _SEE_ALL = "`pondctl config init` writes a file that shows every key"
 
 
@@ -169,7 +173,7 @@ def _from_text(key: str, name: str, text: str) -> object:
     try:
         return json.loads(text)
     except json.JSONDecodeError:
-        example = '{"BulkChange": "DeviceBulkChange"}' if key == "database.names" else "[4, 5]"
+        example = _EXAMPLES.get(key, "[4, 5]")
         raise ConfigurationError(f"{name} is not valid JSON", hint=f"it is written as {example}") from None
 
 
@@ -212,12 +216,17 @@ def _literal_secret(file: ConfigFile) -> str | None:
             section, _, name = key.rpartition(".")
             inner = table.get(section) if isinstance(table, dict) else None
             text = inner.get(name) if isinstance(inner, dict) else None
-            kind = field.annotation
-            if not (isinstance(text, str) and isinstance(kind, type) and issubclass(kind, Secret)):
-                continue
-            if kind(text).is_literal_secret:
+            kind = _secret_kind(field.annotation)
+            texts = text if isinstance(text, list) else [text]
+            if kind and any(kind(each).is_literal_secret for each in texts if isinstance(each, str)):
                 return f"profiles.{profile}.{key}"
     return None
+
+
+def _secret_kind(annotation: object) -> type[Secret] | None:
+    """The kind of secret that a key holds, be it one or a list of them."""
+    inner = get_args(annotation)[0] if get_origin(annotation) is tuple else annotation
+    return inner if isinstance(inner, type) and issubclass(inner, Secret) else None
 
 
 def _nearest(key: str, known: Iterable[str]) -> str:

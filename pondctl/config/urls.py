@@ -37,6 +37,8 @@ def queue_url(text: str) -> str:
         return text
     parts = _split(text)
     _require_tls(parts)
+    if parts.query or parts.fragment:
+        raise ValueError("must have no query and no fragment")
     if "/" not in parts.path.strip("/"):
         raise ValueError("must be the whole URL of a queue, https://sqs.REGION.amazonaws.com/ACCOUNT/NAME")
     return text
@@ -81,7 +83,9 @@ def database_passwords(url: str) -> list[str]:
     found = [unquote(parts.password), parts.password, meant]
     for name, value in parse_qsl(parts.query):
         if name.lower() == "odbc_connect":
-            found += [_unbraced(match[1]) for match in _ODBC_PASSWORD.finditer(value)]
+            # As it is meant and as it stands there, its closing braces doubled: a text may show either.
+            for match in _ODBC_PASSWORD.finditer(value):
+                found += [_unbraced(match[1]), match[1].strip().removeprefix("{").removesuffix("}")]
         elif _SECRET_PARAMETER.search(name):
             found.append(value)
     return [password for password in dict.fromkeys(found) if password]

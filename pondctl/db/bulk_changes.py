@@ -13,7 +13,7 @@ from pondctl.db.batches import chunks
 from pondctl.db.dialects import utcnow
 from pondctl.db.host_tables import HostTables
 from pondctl.db.records import NewBulkChange
-from pondctl.errors import NotFoundError
+from pondctl.errors import NotFoundError, PermissionDeniedError
 from pondctl.models import BulkChange, BulkChangeSummary, BulkStatus
 
 _BY = "pondctl"
@@ -25,22 +25,37 @@ class BulkChanges:
 
     def __init__(self, connection: sa.Connection, tables: HostTables) -> None:
         self._connection = connection
+        self._tables = tables
         self._header = tables.bulk_change
         self._row = tables.device_change
 
     def get(self, bulk_change_id: int) -> BulkChange:
-        """Raises `NotFoundError` where there is none, or where it is deleted."""
+        """Raises `NotFoundError` where there is none, or where it is deleted; `PermissionDeniedError` where
+        it is of a service provider that this profile may not see."""
         found = self._read(self._select().where(self._header["Id"] == bulk_change_id))
         if not found:
             raise NotFoundError(f"bulk change {bulk_change_id} does not exist", hint="`pondctl bulk list`")
+        provider = found[0].service_provider_id
+        if self._tables.hides(provider):
+            raise PermissionDeniedError(
+                f"bulk change {bulk_change_id} belongs to service provider {provider}, "
+                "which is not among access.service_provider_ids"
+            )
         return found[0]
 
     def find(self, bulk_change_ids: Iterable[int]) -> dict[int, BulkChange]:
-        """Those of them that exist."""
+        """Those of them that exist, whoever may see them."""
         found: dict[int, BulkChange] = {}
         for chunk in chunks(bulk_change_ids):
             found |= {b.id: b for b in self._read(self._select().where(self._header["Id"].in_(chunk)))}
         return found
+
+    def hidden(self, bulk_change_ids: Collection[int]) -> set[int]:
+        """Those of them that this profile may not see."""
+        if not self._tables.service_provider_ids:
+            return set()
+        found = self.find(sorted(bulk_change_ids)).values()
+        return {each.id for each in found if self._tables.hides(each.service_provider_id)}
 
     def find_made_by(self, created_by: str) -> int | None:
         """The newest one that was made by just this maker."""
@@ -97,7 +112,7 @@ class BulkChanges:
         since: datetime | None,
     ) -> list[sa.ColumnElement[bool]]:
         header = self._header
-        where: list[sa.ColumnElement[bool]] = []
+        where = [header.visible()]
         if status is not None:
             where.append(header["Status"] == status)
         if open_only:
@@ -112,7 +127,7 @@ class BulkChanges:
 
     def count_open(self) -> int:
         """How many have not come to their end."""
-        return self._count(self._header["Status"].not_in(_ENDS))
+        return self._count(self._header.visible(), self._header["Status"].not_in(_ENDS))
 
     def _count(self, *where: sa.ColumnElement[bool]) -> int:
         table = self._header.table

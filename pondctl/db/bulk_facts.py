@@ -98,6 +98,13 @@ class BulkFacts:
         )
         return {row[0]: row[1] for row in self._connection.execute(query)}
 
+    def unresolved_row_ids(self, bulk_change_id: int) -> set[int]:
+        """Those rows themselves, of one bulk change."""
+        t = self._step
+        unresolved = (t.state.in_(_UNRESOLVED), t.kind.not_in(_NO_WRITES), t.bulk_change_id == bulk_change_id)
+        query = sa.select(t.device_change_id).distinct().where(*unresolved)
+        return {row_id for row_id in self._connection.execute(query).scalars() if row_id is not None}
+
     def cancellations(self, bulk_change_ids: Collection[int]) -> dict[int, Cancellation]:
         """The last time that each of them was given up."""
         t = self._run

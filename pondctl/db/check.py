@@ -76,7 +76,9 @@ def _check_rights(database: Database, host: HostTable) -> Iterator[Finding]:
     file = database.host_address.file
     if file is not None:
         if not os.access(file, os.W_OK):
-            yield Finding("error", host.key, f"{file} cannot be written", f"chmod u+w {file}")
+            yield Finding(
+                "error", host.key, f"the login lacks the right to write {file}", f"chmod u+w {file}"
+            )
         return
     name, schema = host.table.name, host.table.schema
     for right in RIGHTS[host.key]:

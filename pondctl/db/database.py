@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final, Self, TypeVar
 
 import sqlalchemy as sa
@@ -25,6 +25,7 @@ from pondctl.db.version import require_version
 from pondctl.errors import DatabaseUnavailableError
 
 T = TypeVar("T")
+Later = list[Callable[[Unit], object]]
 
 _ATTEMPTS: Final = 6
 _SECONDS: Final = 60.0
@@ -44,6 +45,8 @@ class Database:
         self.host_engine = build_engine(host)
         self.state_engine = self.host_engine if state is host else build_engine(state)
         self._version_is_right = False
+        # Looks at the database once, as soon as it is known to be the right one.
+        self.greet: Callable[[Unit], None] | None = None
 
     @classmethod
     def open(
@@ -53,6 +56,7 @@ class Database:
         state_url: str = "",
         state_schema: str = "pondctl",
         names: Mapping[str, str] | None = None,
+        service_provider_ids: Collection[int] = (),
     ) -> Self:
         """Read the settings; no connection is made yet.
 
@@ -61,7 +65,8 @@ class Database:
         host = read_url(url)
         state = read_url(state_url) if state_url and state_url != url else host
         own_names = OwnNames(None if state.is_sqlite else state_schema)
-        return cls(host, state, build_host_tables(names or {}), OwnTables(own_names))
+        host_tables = build_host_tables(names or {}, service_provider_ids)
+        return cls(host, state, host_tables, OwnTables(own_names))
 
     @property
     def is_one(self) -> bool:
@@ -97,11 +102,23 @@ class Database:
         if not self._version_is_right:
             require_file(self.host_address)
             require_file(self.state_address)
-            self._redo(require_version, writing=False)
+            self._redo(self._begin, writing=False)
             self._version_is_right = True
         return self._redo(work, writing=writing)
 
+    def _begin(self, unit: Unit) -> None:
+        require_version(unit)
+        if self.greet is not None:
+            self.greet(unit)
+
     def _redo(self, work: Callable[[Unit], T], *, writing: bool) -> T:
+        """What was put off is done here, on its own: the work itself is over and never done again."""
+        result, later = self._once(work, writing)
+        for each in later:
+            self._once(each, writing)
+        return result
+
+    def _once(self, work: Callable[[Unit], T], writing: bool) -> tuple[T, Later]:
         again = Retrying(
             stop=stop_after_attempt(_ATTEMPTS) | stop_after_delay(_SECONDS),
             wait=wait_random_exponential(multiplier=0.05, max=2.0),
@@ -109,20 +126,20 @@ class Database:
             reraise=True,
         )
         try:
-            result: T = again(self._attempt, work, writing)
-            return result
+            done: tuple[T, Later] = again(self._attempt, work, writing)
+            return done
         except sa.exc.DBAPIError as error:
             raise diagnose(error).as_error() from error
         except sa.exc.TimeoutError as error:
             raise DatabaseUnavailableError("no database connection became free in time") from error
 
-    def _attempt(self, work: Callable[[Unit], T], writing: bool) -> T:
+    def _attempt(self, work: Callable[[Unit], T], writing: bool) -> tuple[T, Later]:
         engines = (self.host_engine, self.state_engine)
         with Unit(*engines, self.host_tables, self.own_tables, writing=writing) as unit:
             result = work(unit)
             if writing:
                 unit.commit()
-            return result
+            return result, unit.later if writing else []
 
 
 def _passes(error: BaseException) -> bool:

@@ -93,13 +93,17 @@ class DeviceChanges:
         execute_many(self._connection, update, [{"row_id": i, "number": number} for i, number in rows])
 
     def settle_done(self, ids: Iterable[int]) -> None:
-        """Mark unsettled rows as processed without error; their number stays as it is."""
+        """Mark unsettled rows as processed without error; their number stays as it is.
+
+        What kept them open until now is over, and would read like a result.
+        """
         row = self._row
+        values = _settled(BulkStatus.PROCESSED) | {"StatusDetails": sa.null()}
         for chunk in chunks(ids):
             self._connection.execute(
                 sa.update(row.table)
                 .where(row["Id"].in_(chunk), is_unsettled(row))
-                .values(row.present(_settled(BulkStatus.PROCESSED)))
+                .values(row.present(values))
             )
 
     def settle_failed(self, rows: Sequence[tuple[int, str]], *, only_without_msisdn: bool = True) -> None:

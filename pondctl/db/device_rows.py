@@ -62,7 +62,7 @@ class DeviceRows:
         row = self._tables.device_change
         query = (
             sa.select(row["ICCID"], sa.func.max(row["Id"]))
-            .where(row["MSISDN"].in_(numbers), row["ICCID"].is_not(None), row.alive())
+            .where(row["MSISDN"].in_(numbers), row["ICCID"].is_not(None), row.visible())
             .group_by(row["ICCID"])
             .order_by(sa.func.max(row["Id"]).desc())
             .limit(limit)
@@ -76,7 +76,7 @@ class DeviceRows:
         query = (
             sa.select(*columns)
             .join_from(row.table, header.table, row["BulkChangeId"] == header["Id"])
-            .where(row["ICCID"].in_(_spelt(iccid)), row.alive())
+            .where(row["ICCID"].in_(_spelt(iccid)), row.visible())
             .order_by(row["Id"].desc())
             .limit(limit)
         )
@@ -85,7 +85,7 @@ class DeviceRows:
     def packages(self, iccid: str, limit: int) -> list[Row]:
         """Its packages."""
         plan = self._tables.rate_plan
-        query = sa.select(*_labelled(plan, _PACKAGE)).where(plan["ICCID"].in_(_spelt(iccid)))
+        query = sa.select(*_labelled(plan, _PACKAGE)).where(plan["ICCID"].in_(_spelt(iccid)), plan.visible())
         return self._read(query.order_by(plan["Id"].desc()).limit(limit))
 
     def log(self, rows: Sequence[Row], limit: int) -> list[Row]:
@@ -102,9 +102,27 @@ class DeviceRows:
         device = self._tables.device
         if device is None:
             return None
-        query = sa.select(*_labelled(device, _DEVICE)).where(device["ICCID"].in_(_spelt(iccid)))
+        its = (device["ICCID"].in_(_spelt(iccid)), device.visible())
+        query = sa.select(*_labelled(device, _DEVICE)).where(*its)
         found = self._read(query.order_by(device["id"].desc()).limit(1))
         return found[0] if found else None
+
+    def hidden(self, iccids: Sequence[str]) -> set[str]:
+        """Those of the devices that are only other service providers' than this profile may see."""
+        if not self._tables.service_provider_ids:
+            return set()
+        return {iccid for iccid in iccids if self._is_hidden(iccid)}
+
+    def _is_hidden(self, iccid: str) -> bool:
+        row, header, plan = self._tables.device_change, self._tables.bulk_change, self._tables.rate_plan
+        asked = sa.select(header["ServiceProviderId"]).join_from(
+            row.table, header.table, row["BulkChangeId"] == header["Id"]
+        )
+        queries = [asked.where(row["ICCID"].in_(_spelt(iccid)), row.alive())]
+        for table in filter(None, (plan, self._tables.device)):
+            queries.append(sa.select(table["ServiceProviderId"]).where(table["ICCID"].in_(_spelt(iccid))))
+        found = {row[0] for query in queries for row in self._connection.execute(query.distinct())}
+        return bool(found) and all(map(self._tables.hides, found))
 
     def _read(self, query: sa.Select[Any]) -> list[Row]:
         return [dict(row._mapping) for row in self._connection.execute(query)]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import sqlalchemy as sa
 
@@ -15,6 +17,7 @@ WRITING: Final = "pondctl_writing"
 _BUSY_SECONDS: Final = 30.0
 _CONNECT_SECONDS: Final = 15
 _QUERY_SECONDS: Final = 120
+_NO_WRITING: Final = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
 
 
 def build_engine(address: Address) -> sa.Engine:
@@ -42,18 +45,49 @@ def _sqlite_engine(address: Address) -> sa.Engine:
         max_overflow=60,
     )
 
-    def prepare(connection: sqlite3.Connection, _record: object) -> None:
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
-            connection.execute(f"PRAGMA {pragma}")
+    def connect(
+        _dialect: object, _record: object, args: tuple[Any, ...], options: dict[str, Any]
+    ) -> sqlite3.Connection:
+        return _open_sqlite(args, options, address.file)
 
     def begin(connection: sa.Connection) -> None:
         # A transaction that writes takes the lock first: one that read before could never get it.
         writing = connection.get_execution_options().get(WRITING, False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
-    sa.event.listen(engine, "connect", prepare)
+    sa.event.listen(engine, "do_connect", connect)
     sa.event.listen(engine, "begin", begin)
     return engine
+
+
+def _open_sqlite(args: tuple[Any, ...], options: dict[str, Any], file: Path | None) -> sqlite3.Connection:
+    connection: sqlite3.Connection = sqlite3.connect(*args, **options)
+    try:
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+            connection.execute(f"PRAGMA {pragma}")
+    except sqlite3.OperationalError as error:
+        connection.close()
+        if file is None or error.sqlite_errorcode & 0xFF not in _NO_WRITING:
+            raise
+        return _open_to_look(file, options, error)
+    return connection
+
+
+def _open_to_look(file: Path, options: dict[str, Any], error: sqlite3.OperationalError) -> sqlite3.Connection:
+    """Of a file or a folder that may not be written; a transaction that writes is refused at its begin."""
+    # The files beside it are where others write now. Without them nobody does, and SQLite would want to
+    # make them, unless it is told that the file stands still.
+    written_now = file.with_name(f"{file.name}-wal").exists()
+    for how in ("mode=ro", "mode=ro&immutable=1")[: 1 if written_now else 2]:
+        uri = f"file:{quote(str(file.absolute()))}?{how}"
+        connection: sqlite3.Connection = sqlite3.connect(uri, **{**options, "uri": True})
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_master")
+        except sqlite3.OperationalError:
+            connection.close()
+        else:
+            return connection
+    raise error
 
 
 def _sqlserver_engine(address: Address) -> sa.Engine:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -107,10 +107,13 @@ _READ_ONLY: Final = {("BulkChange", "ChangeRequestType"), ("M2M_DeviceChange", "
 class HostTable:
     """One host table: columns by their name in the contract, whatever they are called here."""
 
-    def __init__(self, key: str, table: sa.Table, elsewhere: Mapping[str, sa.ScalarSelect[Any]]) -> None:
+    def __init__(
+        self, key: str, table: sa.Table, elsewhere: Mapping[str, sa.ScalarSelect[Any]], access: Access
+    ) -> None:
         self.key = key
         self.table = table
         self._elsewhere = elsewhere
+        self._access = access
 
     def __getitem__(self, column: str) -> sa.ColumnElement[Any]:
         """The column; a typed NULL where it is absent."""
@@ -132,6 +135,25 @@ class HostTable:
         """The row is not deleted."""
         return self["IsDeleted"] == sa.false() if self.has("IsDeleted") else sa.true()
 
+    def visible(self) -> sa.ColumnElement[bool]:
+        """The row is not deleted, and of a service provider that this profile may see."""
+        allowed, header = self._access.service_provider_ids, self._access.header
+        if not allowed:
+            return self.alive()
+        if "ServiceProviderId" in _COLUMNS[self.key]:
+            return sa.and_(self.alive(), self["ServiceProviderId"].in_(sorted(allowed)))
+        assert header is not None
+        theirs = sa.select(header["Id"]).where(header["ServiceProviderId"].in_(sorted(allowed)))
+        return sa.and_(self.alive(), self["BulkChangeId"].in_(theirs))
+
+
+@dataclass(slots=True)
+class Access:
+    """Whose rows may be seen (none named: everybody's), and the table that tells whose a row is."""
+
+    service_provider_ids: frozenset[int]
+    header: HostTable | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class HostTables:
@@ -143,24 +165,35 @@ class HostTables:
     change_log: HostTable
     device: HostTable | None
     metadata: sa.MetaData
+    service_provider_ids: frozenset[int] = frozenset()
+
+    def hides(self, service_provider_id: int) -> bool:
+        """Whether `access.service_provider_ids` keeps the eyes off."""
+        return bool(self.service_provider_ids) and service_provider_id not in self.service_provider_ids
 
     def required(self) -> tuple[HostTable, ...]:
         """The tables that pondctl cannot do without."""
         return (self.bulk_change, self.device_change, self.rate_plan, self.change_log)
 
 
-def build_host_tables(names: Mapping[str, str]) -> HostTables:
-    """The tables under their real names; raises `ConfigurationError` where a name cannot be meant."""
+def build_host_tables(names: Mapping[str, str], service_provider_ids: Collection[int] = ()) -> HostTables:
+    """The tables under their real names; raises `ConfigurationError` where a name cannot be meant.
+
+    With service providers, what is `visible` is theirs.
+    """
     known = HostNames(names, {key: frozenset(columns) for key, columns in _COLUMNS.items()})
     metadata = sa.MetaData()
     with_device = any(key.partition(".")[0] == "Device" for key in names)
+    access = Access(frozenset(service_provider_ids))
+    access.header = _build("BulkChange", known, metadata, access)
     return HostTables(
-        bulk_change=_build("BulkChange", known, metadata),
-        device_change=_build("M2M_DeviceChange", known, metadata),
-        rate_plan=_build("PondDeviceCarrierRatePlan", known, metadata),
-        change_log=_build("DeviceBulkChangeLog", known, metadata),
-        device=_build("Device", known, sa.MetaData()) if with_device else None,
+        bulk_change=access.header,
+        device_change=_build("M2M_DeviceChange", known, metadata, access),
+        rate_plan=_build("PondDeviceCarrierRatePlan", known, metadata, access),
+        change_log=_build("DeviceBulkChangeLog", known, metadata, access),
+        device=_build("Device", known, sa.MetaData(), access) if with_device else None,
         metadata=metadata,
+        service_provider_ids=access.service_provider_ids,
     )
 
 
@@ -169,7 +202,7 @@ def contract_columns(key: str) -> tuple[str, ...]:
     return tuple(_COLUMNS[key])
 
 
-def _build(key: str, names: HostNames, metadata: sa.MetaData) -> HostTable:
+def _build(key: str, names: HostNames, metadata: sa.MetaData, access: Access) -> HostTable:
     place = names.table(key)
     columns: list[sa.Column[Any]] = []
     outside: dict[str, ColumnPlace] = {}
@@ -189,7 +222,8 @@ def _build(key: str, names: HostNames, metadata: sa.MetaData) -> HostTable:
     table = sa.Table(place.name, metadata, *columns, schema=place.schema, implicit_returning=False)
     for name in _INDEXES.get(key, ()):
         sa.Index(f"IX_{place.name}_{table.c[name].name}", table.c[name])
-    return HostTable(key, table, {name: _read_from(table, place) for name, place in outside.items()})
+    elsewhere = {name: _read_from(table, place) for name, place in outside.items()}
+    return HostTable(key, table, elsewhere, access)
 
 
 def _column(name: str, real: str, spec: _Spec) -> sa.Column[Any]:

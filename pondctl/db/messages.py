@@ -141,6 +141,15 @@ class Messages:
             self._connection.execute(sa.select(t.queue).where(t.state.in_(_LIVE)).distinct()).scalars()
         )
 
+    def unsent(self, queue: str) -> tuple[int, str | None]:
+        """How many messages the outbox has tried to send in vain, and what the queue said to one of them."""
+        t = self._table.c
+        query = sa.select(sa.func.count(), sa.func.max(t.error)).where(
+            t.queue == queue, t.state == WAITING, t.receive_count > 0, t.error.is_not(None)
+        )
+        count, error = self._connection.execute(query).one()
+        return count, error
+
     def depth(self, queue: str) -> QueueDepth:
         """How much lies in a queue now. The embedded queue: what is in hand too long waits again."""
         t = self._table.c

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import sqlalchemy as sa
 
+from pondctl.db.batches import chunks
 from pondctl.db.dialects import utc_in, utcnow
 from pondctl.db.own_tables import OwnTables
 
@@ -21,6 +24,16 @@ class Meta:
         found: str | None = self._connection.execute(sa.select(t.value).where(t.name == name)).scalar()
         return found
 
+    def texts(self, names: Iterable[str]) -> list[str]:
+        """The texts that are kept under these names."""
+        t = self._table.c
+        query = sa.select(t.value)
+        return [
+            v
+            for chunk in chunks(names)
+            for v in self._connection.execute(query.where(t.name.in_(chunk))).scalars()
+        ]
+
     def set(self, name: str, value: str) -> None:
         """Keep a text under `name`, in place of what was there."""
         values = {"value": value, "changed_at": utcnow()}
@@ -33,6 +46,17 @@ class Meta:
         t = self._table.c
         old = sa.and_(t.name.startswith(prefix, autoescape=True), t.changed_at < utc_in(-older_seconds))
         self._connection.execute(sa.delete(self._table).where(old))
+
+    def remove(self, name: str) -> None:
+        """Drop what is kept under `name`."""
+        self._connection.execute(sa.delete(self._table).where(self._table.c.name == name))
+
+    def entries(self, prefix: str) -> list[tuple[str, str, float]]:
+        """What is kept under names that begin so: name, text, and seconds since it was written."""
+        t = self._table.c
+        query = sa.select(t.name, t.value, t.changed_at, utcnow())
+        found = self._connection.execute(query.where(t.name.startswith(prefix, autoescape=True)))
+        return [(name, value, (now - at).total_seconds()) for name, value, at, now in found]
 
     def account_size(self, account: str) -> int | None:
         """How many devices the last complete scan of a ThingSpace account showed."""

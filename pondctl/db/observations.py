@@ -75,6 +75,16 @@ class Observations:
         query = sa.select(*columns).where(t.iccid == iccid).order_by(t.id.desc()).limit(limit)
         return [Observation(*row) for row in self._connection.execute(query)]
 
+    def history(self, iccids: Iterable[str]) -> list[Observation]:
+        """All changes of these devices at both carriers, oldest first."""
+        t = self._table.c
+        columns = (t.iccid, t.carrier, t.state, t.previous, t.msisdn, t.run_id, t.observed_at)
+        found: list[Observation] = []
+        for chunk in chunks(iccids):
+            query = sa.select(*columns).where(t.iccid.in_(chunk)).order_by(t.id)
+            found += [Observation(*row) for row in self._connection.execute(query)]
+        return found
+
     def activation_times(self, target: str, shares: Sequence[float]) -> tuple[int, list[datetime]]:
         """How many devices the runs over a target saw become active, and by when each share of them was.
 

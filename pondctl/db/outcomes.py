@@ -37,6 +37,13 @@ class Outcomes:
         query = sa.select(t.outcome, sa.func.count()).where(t.run_id == run_id).group_by(t.outcome)
         return {Outcome(word): count for word, count in self._connection.execute(query)}
 
+    def tally(self, run_id: str) -> dict[tuple[str, str], int]:
+        """How many of each outcome and category are kept; the category is empty where there is none."""
+        t = self._table.c
+        said = sa.select(t.outcome, t.category, sa.func.count()).where(t.run_id == run_id)
+        found = self._connection.execute(said.group_by(t.outcome, t.category))
+        return {(outcome, category or ""): count for outcome, category, count in found}
+
     def page_unknown(self, after: int, limit: int) -> list[StoredOutcome]:
         """The next rows with a lost answer, each with the last outcome that said so."""
         t = self._table.c

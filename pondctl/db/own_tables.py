@@ -31,8 +31,10 @@ class OwnTables:
         self.token = self._table("token", *_token())
         self.observation = self._table("observation", *_observation())
         self.audit = self._table("audit", *_audit())
+        self.device_key = self._table("device_key", *_device_key())
         self.device_lock = self._table("device_lock", *_device_lock())
         self.device_check = self._table("device_check", *_device_check())
+        self.alert = self._table("alert", *_alert())
         self.meta = self._table("meta", *_meta())
         self.version = sa.Table(
             VERSION_TABLE,
@@ -64,12 +66,15 @@ def _run() -> tuple[Part, ...]:
         long_text("arguments", null=False),
         long_text("counts"),
         long_text("error"),
+        word("error_code", 40, null=True),
         flag("cancel_requested"),
         long_text("cancel_reason"),
         moment("started_at"),
         moment("heartbeat_at"),
         moment("lease_until"),
         moment("finished_at", null=True),
+        moment("notified_at", null=True),
+        sa.Index("ix_pondctl_run_finished", "finished_at"),
     )
 
 
@@ -214,21 +219,32 @@ def _observation() -> tuple[Part, ...]:
 
 
 def _audit() -> tuple[Part, ...]:
+    # Each row of a chain signs the one before; `chain` is a run, or the one that holds their ends.
     return (
         row_id(),
-        sa.Column("sequence", sa.BigInteger(), nullable=False, unique=True),
+        word("chain", 64),
+        big("sequence"),
         word("run_id", 64, null=True),
-        word("event", 60),
+        word("event", 40),
+        word("command", 60),
         word("actor", 200),
         word("host", 200),
         word("profile", 100),
         long_text("reason"),
+        word("device", 20, null=True),
         long_text("body", null=False),
+        moment("recorded_at"),
+        word("key_id", 16),
         word("previous_mac", 64),
         word("mac", 64),
-        moment("recorded_at"),
-        sa.Index("ix_pondctl_audit_run", "run_id"),
+        sa.Index("ux_pondctl_audit_chain", "chain", "sequence", unique=True),
+        sa.Index("ix_pondctl_audit_run", "run_id", "id"),
     )
+
+
+def _device_key() -> tuple[Part, ...]:
+    # `branch` is the beginning of a path of zeros and ones: see telemetry/device_keys.py.
+    return (row_id(), word("branch", 40, unique=True), word("secret", 64), moment("made_at"))
 
 
 def _device_lock() -> tuple[Part, ...]:
@@ -243,6 +259,23 @@ def _device_lock() -> tuple[Part, ...]:
 
 def _device_check() -> tuple[Part, ...]:
     return (row_id(), word("iccid", 50, unique=True), moment("checked_at"))
+
+
+def _alert() -> tuple[Part, ...]:
+    # One row for each thing that can be wrong, raised and resolved again and again. `told` is the state
+    # that was notified of.
+    return (
+        row_id(),
+        word("alert_key", 200, unique=True),
+        word("kind", 40),
+        word("subject", 150),
+        long_text("detail", null=False),
+        word("state", 20),
+        moment("raised_at"),
+        moment("resolved_at", null=True),
+        word("told", 20, null=True),
+        moment("tried_at", null=True),
+    )
 
 
 def _meta() -> tuple[Part, ...]:

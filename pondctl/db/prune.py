@@ -46,6 +46,8 @@ def _old_rows(own: OwnTables, since: float) -> list[tuple[sa.Table, sa.ColumnEle
         (own.step, ended_step),
         (own.observation, own.observation.c.observed_at < utc_in(since)),
         (own.device_check, own.device_check.c.checked_at < utc_in(since)),
+        (own.alert, sa.and_(own.alert.c.state == "resolved", own.alert.c.resolved_at < utc_in(since))),
+        (own.meta, sa.and_(own.meta.c.name.startswith("calls:"), own.meta.c.changed_at < utc_in(since))),
         (own.token, own.token.c.changed_at < utc_in(since)),
     ]
 

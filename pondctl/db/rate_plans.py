@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from pondctl.db.step_records import RatePlanRow
 _ACTIVE: Final = "ACTIVE"
 _TERMINATED: Final = "TERMINATED"
 _BY: Final = "pondctl"
+_PADDINGS: Final = ("", "F", "f")
 _KEYS_A_STATEMENT: Final = 500
 
 
@@ -27,23 +28,16 @@ class RatePlans:
         self._tables = tables
         self._plan = tables.rate_plan
 
-    def find_active(self, iccid: str, service_provider_id: int) -> list[RatePlanRow]:
-        """The packages that the host takes for active."""
-        plan = self._plan
-        query = self._select().where(
-            plan["ICCID"] == iccid,
-            plan["ServiceProviderId"] == service_provider_id,
-            plan["Status"] == _ACTIVE,
-        )
-        return [RatePlanRow(*row[1:]) for row in self._connection.execute(query)]
+    def active_ids(self, iccids: Iterable[str]) -> dict[str, set[str]]:
+        """The packages of each device that the host takes for active."""
+        found: dict[str, set[str]] = {}
+        for iccid, package_id in self._of(iccids, _active(self._tables)):
+            found.setdefault(iccid, set()).add(package_id)
+        return found
 
     def newest_provider(self, iccids: Iterable[str]) -> dict[str, int]:
         """The service provider of each device's newest row, where it has one."""
-        newest: dict[str, int] = {}
-        for chunk in chunks(iccids, _KEYS_A_STATEMENT):
-            rows = self._connection.execute(_providers(self._tables), {"iccids": chunk})
-            newest.update((row[0], row[1]) for row in rows)
-        return newest
+        return dict(self._of(iccids, _providers(self._tables)))
 
     def save(self, standing: Mapping[str, Sequence[RatePlanRow]]) -> None:
         """Write all packages of these devices as the carrier shows them.
@@ -69,24 +63,31 @@ class RatePlans:
     def _there(self, iccids: Iterable[str]) -> dict[str, dict[str, list[tuple[int, str]]]]:
         """(id, status) of the rows, by ICCID and package id; a host may have doubled some."""
         found: dict[str, dict[str, list[tuple[int, str]]]] = {}
-        for chunk in chunks(iccids, _KEYS_A_STATEMENT):
-            rows = self._connection.execute(_there(self._tables), {"iccids": chunk})
-            for row_id, iccid, package_id, status in rows:
-                found.setdefault(iccid, {}).setdefault(package_id, []).append((row_id, status))
+        for iccid, row_id, package_id, status in self._of(iccids, _there(self._tables)):
+            found.setdefault(iccid, {}).setdefault(package_id, []).append((row_id, status))
         return found
 
-    def _select(self) -> sa.Select[Any]:
-        plan = self._plan
-        names = ("Id", "ICCID", "PackageId", "PackageTypeId", "Status", "DataUsageRemainingInBytes")
-        return sa.select(*(plan[name] for name in (*names, "ServiceProviderId")))
+    def _of(self, iccids: Iterable[str], query: sa.Select[Any]) -> Iterator[tuple[Any, ...]]:
+        """Rows of these devices, the ICCID first and bare, however the host has padded it."""
+        for chunk in chunks(iccids, _KEYS_A_STATEMENT):
+            spelt = [iccid + padding for iccid in chunk for padding in _PADDINGS]
+            for iccid, *rest in self._connection.execute(query, {"iccids": spelt}):
+                yield (iccid.rstrip("Ff"), *rest)
 
 
 # Statements that every turn of a run needs are built once for each database.
 @lru_cache(maxsize=8)
 def _there(tables: HostTables) -> sa.Select[Any]:
     plan = tables.rate_plan
-    query = sa.select(plan["Id"], plan["ICCID"], plan["PackageId"], plan["Status"])
+    query = sa.select(plan["ICCID"], plan["Id"], plan["PackageId"], plan["Status"])
     return query.where(_of_devices(tables))
+
+
+@lru_cache(maxsize=8)
+def _active(tables: HostTables) -> sa.Select[Any]:
+    plan = tables.rate_plan
+    query = sa.select(plan["ICCID"], plan["PackageId"])
+    return query.where(_of_devices(tables), plan["Status"] == _ACTIVE)
 
 
 @lru_cache(maxsize=8)

@@ -33,5 +33,5 @@ def read_rows(connection: sa.Connection, query: sa.Select[Any]) -> list[DeviceCh
     """The rows of a query that `select_rows` began."""
     return [
         DeviceChange(i, b, iccid, msisdn, status, details, bool(errors), processed, *more)
-        for i, b, iccid, msisdn, status, details, errors, processed, *more in connection.execute(query)
+        for i, b, iccid, msisdn, status, details, errors, processed, *more in connection.execute(query).all()
     ]

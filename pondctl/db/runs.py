@@ -26,14 +26,14 @@ class Runs:
         self._connection = connection
         self._table = tables.run
 
-    def claim(self, new: NewRun, is_alive: Callable[[int, float], bool]) -> None:
+    def claim(self, new: NewRun, is_alive: Callable[[int, float], bool]) -> str | None:
         """Start a run, and hold its target until it is finished or its heartbeat stops.
 
-        Raises `BusyError` naming the holder. `is_alive(pid, started)` is asked about a holder of the
-        same host, whose lease is free at once when its process is gone.
+        Returns the id of a dead run that held the target. Raises `BusyError` naming a live holder:
+        `is_alive(pid, started)` is asked about one of the same host, whose lease is free at once when
+        its process is gone.
         """
-        if new.target is not None:
-            self._free(new.target, new.host_key, is_alive)
+        dead = None if new.target is None else self._free(new.target, new.host_key, is_alive)
         values = {
             "run_id": new.run_id,
             "claim": new.target or new.run_id,
@@ -54,6 +54,7 @@ class Runs:
         }
         # Lost to another claim in this very moment: the conflict redoes the unit, which then sees it.
         self._connection.execute(sa.insert(self._table).inline().values(values))
+        return dead
 
     def heartbeat(self, run_id: str) -> bool:
         """Renew the lease. False: another run has taken over, or this one was asked to stop."""
@@ -64,10 +65,12 @@ class Runs:
         asked = sa.select(t.cancel_requested).where(t.run_id == run_id)
         return not self._connection.execute(asked).scalar_one()
 
-    def finish(self, run_id: str, state: str, counts: Mapping[Any, int], error: str | None) -> bool:
+    def finish(
+        self, run_id: str, state: str, counts: Mapping[Any, int], error: str | None, code: str | None = None
+    ) -> bool:
         """Record how the run ended and free its target; False where it had ended already."""
         texts = {str(word): count for word, count in counts.items()}
-        return self._end(run_id, sa.true(), state, counts=json.dumps(texts), error=error)
+        return self._end(run_id, sa.true(), state, counts=json.dumps(texts), error=error, error_code=code)
 
     def request_cancel(self, run_id: str, reason: str | None = None) -> bool:
         """Ask a run to stop at its next heartbeat; False where it has ended."""
@@ -114,16 +117,16 @@ class Runs:
             query = query.where(t.lease_until < utcnow())
         return self._read(query.limit(limit) if limit is not None else query)
 
-    def _free(self, target: str, host_key: str, is_alive: Callable[[int, float], bool]) -> None:
+    def _free(self, target: str, host_key: str, is_alive: Callable[[int, float], bool]) -> str | None:
         holder = self.open_for(target)
         if holder is None:
-            return
+            return None
         gone = holder.host_key == host_key and not is_alive(holder.pid, holder.process_started)
         if holder.stale or gone:
             # Not when it has given a sign of life since it was read.
             silent = self._table.c.heartbeat_at == holder.heartbeat_at
             if self._end(holder.run_id, silent, ABANDONED, error="its process or its heartbeat ended"):
-                return
+                return holder.run_id
         raise BusyError(
             f"{target} is held by run {holder.run_id} ({holder.command}, {holder.actor} on {holder.host}, "
             f"since {holder.started_at:%Y-%m-%d %H:%M:%S} UTC)",

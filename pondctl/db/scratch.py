@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-import tempfile
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
@@ -16,13 +14,13 @@ _AT_ONCE: Final = 500
 
 
 class Scratch:
-    """ICCID → state and number. For one thread; the file is gone when it is closed."""
+    """ICCID → state and number. For one thread; the file has no name, so that a kill leaves none, either."""
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="pondctl-", ignore_cleanup_errors=True)
-        self._connection = sqlite3.connect(Path(self._folder.name) / "scan.db", isolation_level=None)
+        self._connection = sqlite3.connect("", isolation_level=None)
         # Nothing here outlives the process, so nothing is made safe against its death.
         for pragma in (
+            "temp_store = FILE",
             "journal_mode = OFF",
             "synchronous = OFF",
             "locking_mode = EXCLUSIVE",
@@ -73,4 +71,3 @@ class Scratch:
     def close(self) -> None:
         """Throw the file away."""
         self._connection.close()
-        self._folder.cleanup()

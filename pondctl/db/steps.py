@@ -99,6 +99,17 @@ class Steps:
         t = self._step.c
         return list(self._read(self._select().where(t.iccid == iccid).order_by(t.id.desc()).limit(limit)))
 
+    def providers_of(self, run_ids: Collection[str]) -> dict[str, set[int]]:
+        """The service providers whose devices these runs have worked on, where they are known."""
+        t = self._step.c
+        found: dict[str, set[int]] = {}
+        for chunk in chunks(run_ids, _KEYS_A_STATEMENT):
+            query = sa.select(t.run_id, t.service_provider_id).distinct()
+            query = query.where(t.run_id.in_(chunk), t.service_provider_id != 0)
+            for run_id, provider in self._connection.execute(query):
+                found.setdefault(run_id, set()).add(provider)
+        return found
+
     def count_unresolved(self) -> int:
         """How many writes may have taken effect, or may yet."""
         t = self._step.c

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime
 from functools import cached_property
@@ -18,6 +19,8 @@ from pondctl.db.host_tables import HostTables
 from pondctl.db.own_tables import OwnTables
 
 if TYPE_CHECKING:
+    from pondctl.db.alerts import Alerts
+    from pondctl.db.audit_rows import AuditRows
     from pondctl.db.bulk_changes import BulkChanges
     from pondctl.db.bulk_facts import BulkFacts
     from pondctl.db.change_log import ChangeLog
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from pondctl.db.device_changes import DeviceChanges
     from pondctl.db.device_checks import DeviceChecks
     from pondctl.db.device_history import DeviceHistory
+    from pondctl.db.device_keys import DeviceKeyRows
     from pondctl.db.device_rows import DeviceRows
     from pondctl.db.locks import DeviceLocks
     from pondctl.db.messages import Messages
@@ -39,10 +43,12 @@ if TYPE_CHECKING:
     from pondctl.db.outcomes import Outcomes
     from pondctl.db.package_rows import PackageRows
     from pondctl.db.rate_plans import RatePlans
+    from pondctl.db.report_rows import ReportRows
     from pondctl.db.row_counts import RowCounts
     from pondctl.db.row_fixes import RowFixes
     from pondctl.db.runs import Runs
     from pondctl.db.steps import Steps
+    from pondctl.db.vitals import Vitals
 
 
 class _Repository:
@@ -79,6 +85,8 @@ class Unit:
     bulk_changes: BulkChanges = _on_host("BulkChanges")
     # Rows.
     device_changes: DeviceChanges = _on_host("DeviceChanges")
+    # Rows as a report shows them.
+    report_rows: ReportRows = _on_host("ReportRows")
     # How far the rows are.
     row_counts: RowCounts = _on_host("RowCounts")
     # What is known of bulk changes beside their rows.
@@ -123,6 +131,14 @@ class Unit:
     open_work: OpenWork = _on_host("OpenWork")
     # The inbox of dead messages.
     dead_letters: DeadLetters = _on_state("DeadLetters")
+    # What was raised and resolved.
+    alerts: Alerts = _on_state("Alerts")
+    # What alerts and `status` are judged by.
+    vitals: Vitals = _on_state("Vitals")
+    # Who did what.
+    audit_rows: AuditRows = _on_state("AuditRows")
+    # What the pseudonyms of devices are made with.
+    device_keys: DeviceKeyRows = _on_state("DeviceKeyRows")
     # Small facts that outlive a run.
     meta: Meta = _on_state("Meta")
 
@@ -140,6 +156,7 @@ class Unit:
         self._writing = writing
         self._stack = ExitStack()
         self._opened: list[sa.Connection] = []
+        self.later: list[Callable[[Unit], object]] = []
         self.host_tables = host_tables
         self.own_tables = own_tables
 
@@ -177,6 +194,14 @@ class Unit:
         for name in ("state", "host"):
             if name in self.__dict__:
                 self.__dict__[name].commit()
+
+    def afterwards(self, work: Callable[[Unit], object]) -> None:
+        """Do `work`, on own tables, once the host's changes are safe: here, where they share this
+        transaction, else in one of its own after it. Until then a kill leaves it undone."""
+        if self._host_engine is self._state_engine:
+            work(self)
+        else:
+            self.later.append(work)
 
     def now(self) -> datetime:
         """UTC as the database sees it, naive."""

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from pondctl.output.watched import Watched
 
 QUIET_CODES = frozenset({ExitCode.OK, ExitCode.BUSY, ExitCode.WAITING})
-REST = "-o json shows all of them"
 _KEPT_WARNINGS = 50
 
 
@@ -77,14 +76,14 @@ class Output:
         elif len(self._warnings) < _KEPT_WARNINGS:
             self._warnings.append(text)
 
-    def results(self, command: str, *, rest: str = REST) -> RunReport:
-        """The report of one run, a context manager. `rest` says how to see what the table leaves out."""
+    def results(self, command: str) -> RunReport:
+        """The report of one run, a context manager."""
         from pondctl.output.documents import writer_for
 
         held = spool() if self.quiet else None
         return RunReport(
             command,
-            writer_for(self.format, (held or self._stdout, self._stdout), self._say, rest),
+            writer_for(self.format, (held or self._stdout, self._stdout), self._say),
             bar=self._new_bar(),
             done=lambda code, write_ending: self._settle(code, write_ending, held),
         )

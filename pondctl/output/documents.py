@@ -104,7 +104,7 @@ class CsvRun:
             self._tell(line)
 
 
-def writer_for(form: str, streams: tuple[IO[str], IO[str]], tell: Callable[[str], None], rest: str) -> Writer:
+def writer_for(form: str, streams: tuple[IO[str], IO[str]], tell: Callable[[str], None]) -> Writer:
     """The format of a run. The second stream is for a table, which prints nothing before the end."""
     stream, end_stream = streams
     match form:
@@ -114,7 +114,7 @@ def writer_for(form: str, streams: tuple[IO[str], IO[str]], tell: Callable[[str]
             return JsonlRun(stream)
         case "csv":
             return CsvRun(stream, tell)
-    return TableRun(end_stream, tell, rest)
+    return TableRun(end_stream, tell)
 
 
 def _device(outcome: DeviceOutcome) -> dict[str, str | None]:

@@ -31,9 +31,15 @@ def shown(value: object, nothing: str = NOTHING) -> str:
         case datetime():
             return stamp(value, "seconds")
         case Mapping() | list() | tuple():
-            return plain(dumps(exact(value)))
+            return plain(_counts(value) or dumps(exact(value)))
         case _:
             return plain(str(value))
+
+
+def _counts(value: object) -> str | None:
+    if not isinstance(value, Mapping) or not all(type(count) is int for count in value.values()):
+        return None
+    return words((str(name), count) for name, count in value.items())
 
 
 def csv_cell(value: object) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import IO
 
 from pondctl.models import DeviceOutcome, Outcome, Retry
-from pondctl.output.console import REST
 from pondctl.output.results import Ending, Head
 from pondctl.output.safe import plain, shown, words
 from pondctl.output.tables import Column, Table
@@ -24,15 +23,11 @@ _COLUMNS = (
 
 
 class TableRun:
-    """`-o table`: keeps the first devices that are not done and prints when the run is over.
+    """`-o table`: keeps the first devices that are not done and prints when the run is over."""
 
-    `rest` is the sentence that says how to see the others; `{run_id}` in it is filled in.
-    """
-
-    def __init__(self, stream: IO[str], tell: Callable[[str], None], rest: str) -> None:
+    def __init__(self, stream: IO[str], tell: Callable[[str], None]) -> None:
         self._stream = stream
         self._tell = tell
-        self._rest = rest
         self._not_done: list[DeviceOutcome] = []
         self._left_out: frozenset[Outcome] = _FINE
 
@@ -67,9 +62,14 @@ class TableRun:
         Table(self._stream, used).add(rows)
         left = sum(n for outcome, n in ending.counts.items() if outcome not in self._left_out) - len(rows)
         if left > 0:
-            rest = REST if ending.head.dry_run else self._rest.format(run_id=ending.head.run_id)
-            more = "more" if ending.head.dry_run else "more are not done"
-            self._stream.write(f"\n{left:,} {more}; {plain(rest)}\n")
+            self._stream.write(f"\n{left:,} {plain(_rest(ending.head))}\n")
+
+
+def _rest(head: Head) -> str:
+    """How to see what the table left out; asking again would be another run, but a dry run leaves none."""
+    if head.dry_run:
+        return "more; -o json shows all of them"
+    return f"more not done; `pondctl runs show {head.run_id} --all` shows all of them"
 
 
 def _row(device: DeviceOutcome) -> dict[str, object]:

@@ -63,7 +63,7 @@ def outcomes_of(counts: Iterable[RowCount], unresolved: int) -> dict[str, int]:
     """
     found = dict.fromkeys([*(str(outcome) for outcome in Outcome), "untouched"], 0)
     for each in counts:
-        found[_outcome_of(each)] += each.count
+        found[outcome_of(each)] += each.count
     for outcome in (Outcome.DEFERRED, Outcome.SKIPPED, Outcome.PENDING):
         moved = min(unresolved - found[Outcome.UNKNOWN], found[outcome])
         found[outcome] -= moved
@@ -75,7 +75,7 @@ def categories_of(counts: Iterable[RowCount]) -> dict[str, int]:
     """Why rows are not simply done, counted."""
     found: dict[str, int] = {}
     for each in counts:
-        category = _category_of(each)
+        category = category_of(each)
         if category:
             found[category] = found.get(category, 0) + each.count
     return found
@@ -139,8 +139,9 @@ def span(seconds: float) -> str:
     return f"{seconds / size:.0f} {unit}"
 
 
-def _outcome_of(rows: RowCount) -> str:
-    category = _category_of(rows)
+def outcome_of(rows: RowCount) -> str:
+    """The outcome that rows show; `untouched`: nobody has looked at them yet."""
+    category = category_of(rows)
     if rows.is_processed:
         if not rows.has_errors:
             return Outcome.DONE
@@ -150,7 +151,8 @@ def _outcome_of(rows: RowCount) -> str:
     return Outcome.PENDING if rows.details else "untouched"
 
 
-def _category_of(rows: RowCount) -> str | None:
+def category_of(rows: RowCount) -> str | None:
+    """Why they are not simply done, where they say so."""
     word = (rows.details or "").partition(":")[0]
     settled_well = rows.is_processed and not rows.has_errors
     return word if word in _CATEGORIES and not settled_well else None

@@ -14,10 +14,12 @@ from platformdirs import user_data_path
 
 from pondctl.clients.message import parse
 from pondctl.db.database import Database
-from pondctl.db.records import NewBulkChange, NewDeviceChange, QueueMessage
+from pondctl.db.records import NewBulkChange, NewDeviceChange
 from pondctl.db.schema import init_database
 from pondctl.db.unit import Unit
-from pondctl.models import Stop
+from pondctl.models import EMBEDDED_QUEUE, Stop
+from pondctl.services.queueing.deliveries import delivery_of
+from pondctl.services.queueing.embedded_queue import EmbeddedQueue
 from pondctl.services.syncing.next_check import Cause, cause_of
 
 _BATCH = 1000
@@ -64,14 +66,6 @@ class DemoSite:
             file.write("\n".join(lines))
 
 
-@dataclass(frozen=True, slots=True)
-class DueCheck:
-    """A check taken off the queue."""
-
-    message: QueueMessage
-    cause: Cause
-
-
 def demo_folder() -> Path:
     """Where the demo lives unless told otherwise."""
     return Path(user_data_path("pondctl", appauthor=False)) / "demo"
@@ -97,23 +91,23 @@ def _add_rows(bulk_change_id: int, rows: list[NewDeviceChange], unit: Unit) -> N
     unit.device_changes.add(bulk_change_id, rows, created_by="demo")
 
 
-def wait_for_check(database: Database, queue_name: str, stop: Stop) -> DueCheck | None:
-    """Take the next check off the queue once it is due; None when none is queued or a stop comes first."""
+def wait_for_check(database: Database, stop: Stop) -> Cause | None:
+    """Take the next check off the queue once it is due; None when none is queued or a stop comes first.
+
+    The run that it causes works it off.
+    """
+    queue = EmbeddedQueue(database, stop)
     while not stop.is_set():
-        taken = database.write(lambda unit: unit.messages.receive(queue_name, 1, 600))
+        taken = queue.receive(1, wait_seconds=1, visibility_seconds=600)
         if taken:
-            message = taken[0]
-            return DueCheck(message, cause_of(parse(message.attributes, message.body), message.created_at))
-        depth = database.read(lambda unit: unit.messages.depth(queue_name))
+            received = taken[0]
+            message = parse(received.attributes, received.body)
+            first_seen = received.sent_at or database.read(lambda unit: unit.now())
+            return cause_of(message, first_seen, delivery_of(EMBEDDED_QUEUE, received, message))
+        depth = queue.depth()
         if not depth.waiting and not depth.delayed:
             return None
-        stop.wait(0.2)
     return None
-
-
-def finish_check(database: Database, check: DueCheck) -> None:
-    """The check is worked off."""
-    database.write(lambda unit: unit.messages.delete(check.message))
 
 
 def _mixed(known: Iterable[str], total: int) -> list[str]:

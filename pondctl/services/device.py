@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from pondctl.db.database import Database
 from pondctl.db.step_records import DeviceLock
 from pondctl.db.unit import Unit
-from pondctl.errors import UsageError
+from pondctl.services._visible import require_visible_devices
+from pondctl.services.running.user import user_name
+
+_NO_REASON: Final = "no reason given"
 
 
 def lock_devices(database: Database, iccids: Sequence[str], reason: str | None) -> list[Mapping[str, object]]:
     """Lock each device; one that is locked already keeps its older reason."""
-    words = (reason or "").strip()
-    if not words:
-        raise UsageError("a lock needs a reason", hint='add --reason "why"')
-    who = _who()
+    words = (reason or "").strip() or _NO_REASON
+    who = user_name()
 
     def write(unit: Unit) -> list[Mapping[str, object]]:
+        require_visible_devices(unit, iccids)
         added = {iccid: unit.locks.add(iccid, words, who) for iccid in dict.fromkeys(iccids)}
         locks = unit.locks.find(added)
         return [_line(locks[iccid], changed=new) for iccid, new in added.items()]
@@ -28,13 +29,12 @@ def lock_devices(database: Database, iccids: Sequence[str], reason: str | None) 
 
 
 def unlock_devices(
-    database: Database, iccids: Sequence[str], reason: str | None
+    database: Database, iccids: Sequence[str], _reason: str | None
 ) -> list[Mapping[str, object]]:
     """Take the locks off; a device that had none is no error."""
-    if not (reason or "").strip():
-        raise UsageError("taking a lock off needs a reason", hint='add --reason "why"')
 
     def write(unit: Unit) -> list[Mapping[str, object]]:
+        require_visible_devices(unit, iccids)
         distinct = list(dict.fromkeys(iccids))
         locks = unit.locks.find(distinct)
         return [
@@ -53,10 +53,3 @@ def _about(lock: DeviceLock | None) -> Mapping[str, object]:
     if lock is None:
         return {"locked_by": None, "locked_at": None, "reason": None}
     return {"locked_by": lock.locked_by, "locked_at": lock.locked_at, "reason": lock.reason}
-
-
-def _who() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a container without an entry for its user id
-        return f"uid {os.getuid()}"

@@ -10,12 +10,14 @@ from pondctl.db.database import Database
 from pondctl.db.unit import Unit
 from pondctl.errors import NotFoundError, UsageError
 from pondctl.models import Carrier, Stop, normalize_iccid
+from pondctl.services._visible import require_visible_devices
 from pondctl.services.device_views.cache import DeviceCache
 from pondctl.services.device_views.carriers_now import Carriers, Side
 from pondctl.services.device_views.facts import database_facts, differences
 from pondctl.services.device_views.timeline import Past, timeline
 from pondctl.services.queueing.dispatch import Rules
 from pondctl.services.running.run import raise_if_stopped
+from pondctl.services.targets.numbers import spelt
 from pondctl.telemetry.identifiers import pseudonym
 
 _PUNCTUATION = re.compile(r"[ \t.()/-]")
@@ -39,6 +41,7 @@ class DeviceShow:
         `fresh`: ask the carriers although they were asked a moment ago. `limit`: of each kind of event.
         """
         iccid, others = self._find(device)
+        self.database.read(lambda unit: require_visible_devices(unit, [iccid]))
         now = self._now(iccid, fresh)
         raise_if_stopped(self.stop, "nothing was changed")
         past = self.database.read(lambda unit: _read_past(unit, iccid, limit))
@@ -73,7 +76,7 @@ class DeviceShow:
                 f"{device[:40]!r} is neither an ICCID nor a phone number",
                 hint="an ICCID is 89 and 16 to 20 more digits",
             )
-        numbers = _spelt(digits.removeprefix("+"))
+        numbers = spelt(digits)
         raw = self.database.read(lambda unit: unit.device_rows.iccids_of(numbers, _OTHERS))
         found = list(dict.fromkeys(filter(None, map(normalize_iccid, raw))))
         if not found:
@@ -107,13 +110,3 @@ def _read_past(unit: Unit, iccid: str, limit: int) -> Past:
         lock=unit.locks.find([iccid]).get(iccid),
         packages=unit.device_rows.packages(iccid, limit),
     )
-
-
-def _spelt(digits: str) -> list[str]:
-    """A number with and without the country code of North America, which some hosts leave out."""
-    spelt = [digits, f"+{digits}"]
-    if len(digits) == 10:  # noqa: PLR2004 - a national number
-        spelt += [f"1{digits}", f"+1{digits}"]
-    elif len(digits) == 11 and digits.startswith("1"):  # noqa: PLR2004 - the same with its country code
-        spelt.append(digits[1:])
-    return spelt

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from pondctl.db.database import Database
@@ -43,9 +44,14 @@ class Reconcile:
         found is reported."""
         plan = self._check(request)
         run_id = new_run_id()
+        with ExitStack() as stack:
+            return self._work(run_id, self._claim(stack, run_id, request), request, plan, report)
+
+    def _claim(self, stack: ExitStack, run_id: str, request: ReconcileRequest) -> Run | None:
+        """The run; none where nothing is written down: by wish, or because a look must need no right to."""
         if request.dry_run:
-            return self._work(run_id, None, request, plan, report)
-        with claimed_run(
+            return None
+        claimed = claimed_run(
             self.database,
             self.stop,
             run_id=run_id,
@@ -53,8 +59,13 @@ class Reconcile:
             target=COMMAND,
             actor=self.actor,
             arguments=request.arguments(),
-        ) as run:
-            return self._work(run_id, run, request, plan, report)
+        )
+        try:
+            return stack.enter_context(claimed)
+        except PermissionDeniedError:
+            if request.apply:
+                raise
+            return None
 
     def _check(self, request: ReconcileRequest) -> PlanFile | None:
         if not (request.local or self.sides.thingspace or self.sides.pond):
@@ -162,6 +173,7 @@ class Reconcile:
         MendAll(
             c,
             c.run,
+            self.actor.trail,
             self.sides,
             self.outbox,
             reviewed=plan is not None,

@@ -111,6 +111,7 @@ class RetryFailed:
             self.database.write(queue)
         retry = queued[0] if queued else None
         result = self._queued(share, RowIds(chain(taken, share.open)), retry, run.run_id, report)
+        run.counts = result.counts
         self.database.write(lambda unit: unit.runs.finish(run.run_id, "done", result.counts, None))
         return result
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +13,7 @@ from pondctl.db.step_records import StepKind, StoredStep
 from pondctl.db.unit import Unit
 from pondctl.errors import UsageError
 from pondctl.models import Operation
+from pondctl.services._visible import visible_run, visible_runs
 
 _PAGE = 500
 _RESUMABLE = frozenset(str(operation) for operation in Operation) - {str(Operation.SYNC)}
@@ -32,16 +32,19 @@ def list_runs(database: Database, limit: int | None, chosen: RunFilter) -> list[
     """The newest runs."""
 
     def read(unit: Unit) -> list[RunRecord]:
-        return unit.runs.list_recent(
-            limit, state=chosen.state, command=chosen.command, stale_only=chosen.stale_only
+        # Where some may not be seen, the database cannot tell how many are to be read.
+        most = None if unit.host_tables.service_provider_ids else limit
+        found = unit.runs.list_recent(
+            most, state=chosen.state, command=chosen.command, stale_only=chosen.stale_only
         )
+        return visible_runs(unit, found)[:limit]
 
     return [_line(run) for run in database.read(read)]
 
 
 def show_run(database: Database, run_id: str, limit: int | None) -> Mapping[str, object]:
     """One run with its outcomes and steps, at most `limit` of each. Raises `NotFoundError`."""
-    run = database.read(lambda unit: unit.runs.get(run_id))
+    run = database.read(lambda unit: visible_run(unit, run_id))
     outcomes, more_outcomes = _first(_outcomes(database, run_id), limit)
     steps, more_steps = _first(_steps(database, run_id), limit)
     return {
@@ -49,7 +52,7 @@ def show_run(database: Database, run_id: str, limit: int | None) -> Mapping[str,
         "host": run.host,
         "pid": run.pid,
         "profile": run.profile,
-        "arguments": json.dumps(dict(run.arguments)),
+        "arguments": dict(run.arguments),
         "last_seen": run.heartbeat_at,
         "cancel_requested": run.cancel_requested,
         "error": run.error,
@@ -64,7 +67,7 @@ def cancel_run(database: Database, run_id: str, reason: str | None) -> Mapping[s
     """Ask a run, on whatever host, to stop in an orderly way; it does so within a heartbeat."""
 
     def write(unit: Unit) -> RunRecord:
-        unit.runs.get(run_id)
+        visible_run(unit, run_id)
         if not unit.runs.request_cancel(run_id, reason):
             raise UsageError(f"run {run_id} has ended already", hint=f"`pondctl runs show {run_id}`")
         return unit.runs.get(run_id)
@@ -81,7 +84,7 @@ def _line(run: RunRecord) -> dict[str, object]:
         "actor": f"{run.actor}@{run.host}",
         "started": run.started_at,
         "finished": run.finished_at,
-        "counts": ", ".join(f"{count} {word}" for word, count in run.counts.items()) or None,
+        "counts": dict(run.counts) or None,
         "reason": run.reason,
     }
 
@@ -142,8 +145,8 @@ def _step(step: StoredStep) -> Mapping[str, object]:
         "iccid": step.iccid,
         "kind": "device" if is_claim else step.kind,
         "state": step.state,
-        "asked": None if is_claim else json.dumps(dict(step.intent)),
-        "answer": None if step.answer is None else json.dumps(dict(step.answer)),
+        "asked": None if is_claim else dict(step.intent),
+        "answer": None if step.answer is None else dict(step.answer),
         "detail": step.detail,
         "opened": step.opened_at,
         "closed": step.closed_at,

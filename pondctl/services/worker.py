@@ -28,6 +28,7 @@ _TOGETHER: Final = 50
 _TURN_SECONDS: Final = 0.25
 _CHORES_EVERY_SECONDS: Final = 1.0
 _LONGEST_PAUSE: Final = 30.0
+_SOON_SECONDS: Final = 0.3
 # A platform kills 30 seconds after SIGTERM; a long poll and a carrier call in flight end within this.
 _WIND_DOWN_SECONDS: Final = 20.0
 _SIGNALS: Final = {"sigint": InterruptedRunError, "sigterm": TerminatedRunError}
@@ -82,6 +83,7 @@ class Worker:
             finally:
                 self._wind_down()
         ending = _SIGNALS.get(self._stop.why or "")
+        self._ends = self._ends or self._post.trouble
         if self._ends is None and ending is not None:
             self._ends = ending("stopped; what was in hand is saved or back in the queue")
         if self._ends is not None:
@@ -93,6 +95,7 @@ class Worker:
         if limit is not None and time.monotonic() - self._began >= limit:
             self._stop.request("its time is over (--max-runtime)")
         most = self._options.max_messages
+        self._ends = self._ends or self._post.trouble
         enough = most is not None and self.tally.received >= most and self._is_idle()
         return self._stop.is_set() or self._ends is not None or enough or self._drained
 
@@ -107,7 +110,7 @@ class Worker:
 
     def _ask(self) -> None:
         """Keep the polls going; never for more than can be begun at once, but while all goes quickly."""
-        if time.monotonic() < self._paused_until or (self._options.once and self._dry):
+        if self._waits():
             return
         quick = self._quick >= _QUICK_AFTER
         while self._post.polls < (_QUICK_POLLS if quick else 1):
@@ -116,13 +119,28 @@ class Worker:
                 limit = min(limit, self._options.max_messages - self.tally.received - self._post.asked)
             if limit <= 0:
                 return
-            self._post.ask(limit, self._arrived, self._in_trouble)
+            # What is in hand here keeps the rest of its group (FIFO) from a poll that began meanwhile.
+            alone = not self._busy and self._post.is_quiet
+            self._post.ask(limit, partial(self._polled, alone, limit), self._in_trouble)
+
+    def _waits(self) -> bool:
+        paused = time.monotonic() < self._paused_until
+        return self._dry or (paused and self._busy > 0) if self._options.once else paused
+
+    def _polled(self, alone: bool, asked: int, looked: Looked) -> None:
+        self._arrived(looked)
+        if looked.received == 0:
+            self._quick = 0
+            self._dry = alone and self._is_idle()
+        elif self._options.once and looked.received < asked:
+            # The last poll has to begin when all is done: where that is soon, none stands in its way.
+            self._paused_until = time.monotonic() + _SOON_SECONDS
 
     def _arrived(self, looked: Looked) -> None:
         self._trouble_since = None
+        self._dry = False
         self.tally.received += looked.received
         self._count_over(looked.over)
-        self._dry = looked.received == 0 and not looked.tasks and self._is_idle()
         if looked.received:
             self._quick = 0 if looked.tasks else self._quick + 1
         if self._stop.is_set() or self._ends is not None:
@@ -141,14 +159,14 @@ class Worker:
         receipt = task.delivery.received.receipt
         try:
             handled = self._handling.handle(task, self._hand.stop_of(receipt))
+            if handled.delete:
+                self._post.delete_now([receipt])
+            else:
+                self._post.give_back_now([receipt], handled.back_in_seconds)
         except BaseException as error:
             self._post.tell(partial(self._failed, task, error))
-            return
-        if handled.delete:
-            self._post.delete_now([receipt])
         else:
-            self._post.give_back_now([receipt], handled.back_in_seconds)
-        self._post.tell(partial(self._handled, handled))
+            self._post.tell(partial(self._handled, handled))
 
     def _handled(self, handled: Handled) -> None:
         self._busy -= 1
@@ -184,7 +202,7 @@ class Worker:
             return
         pause = min(_LONGEST_PAUSE, 1 + lasted / 2)
         self._paused_until = now + pause
-        _log.warning("trying again", error=str(error), pause_seconds=round(pause, 1))
+        _log.warning("trying again", error=str(error), retry_in_seconds=round(pause, 1))
 
     def _start_chores(self) -> None:
         last = self._options.once and self._dry and self._is_idle()

@@ -1,23 +1,23 @@
 """Device identifiers leave for logs only as pseudonyms: `dev:` and a keyed hash.
 
 An unkeyed hash would be no protection: all ten-digit numbers are hashed in hours. With the key an
-operator can find the line about a device, without it nobody can find the device of a line.
+operator can find the line about a device, without it nobody can find the device of a line. Each device
+has a key of its own beside it (`device_keys`), which `pondctl device forget` destroys.
 """
 
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
-import os
 import re
 import secrets
-import stat
 import threading
 from collections.abc import Callable
-from pathlib import Path
+from functools import lru_cache
 
-_KEY_BYTES = 32
+from pondctl.telemetry.device_keys import DeviceKeys
+from pondctl.telemetry.host_keys import KEY_BYTES, host_key
+
 # \d on purpose: data from outside may spell digits in another script, and they are digits still.
 _IDENTIFIERS = re.compile(
     r"""
@@ -39,80 +39,71 @@ _IDENTIFIERS = re.compile(
 )
 
 
-class _Key:
-    """The key of this process: given, or read from its source at the first identifier."""
+class _Keys:
+    """The keys of this process: given, or read from their source at the first identifier."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._source: Callable[[], bytes] = stored_key
         self._value: bytes | None = None
+        self._devices: DeviceKeys | None = None
 
     def bind(self, key: bytes | Callable[[], bytes]) -> None:
         with self._lock:
             self._value = key if isinstance(key, bytes) else None
             self._source = stored_key if isinstance(key, bytes) else key
+            _stands_for.cache_clear()
 
-    def value(self) -> bytes:
+    def bind_devices(self, devices: DeviceKeys | None) -> None:
+        with self._lock:
+            self._devices = devices
+            _stands_for.cache_clear()
+
+    def sign(self, bare: str) -> bytes:
         with self._lock:
             if self._value is None:
                 self._value = self._source()
-            return self._value
+            own = self._devices.key_of(bare) if self._devices else b""
+            message = own + bare.encode("utf-8", "surrogatepass")
+            return hmac.digest(self._value, message, "sha256")
 
 
 def stored_key() -> bytes:
     """Return the key kept in the state folder, made (0600) at first use; a random one where that fails."""
-    from platformdirs import user_state_path
-
-    path = user_state_path("pondctl") / "pseudonym.key"
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return _read_key(path) or _make_key(path)
+        return host_key("pseudonym")
     except OSError:
         # No home, or a read-only one: lines of one process still belong together.
-        return secrets.token_bytes(_KEY_BYTES)
+        return secrets.token_bytes(KEY_BYTES)
 
 
-def _read_key(path: Path) -> bytes | None:
-    try:
-        with path.open("rb") as file:
-            others = os.name == "posix" and stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077
-            key = file.read(_KEY_BYTES)
-    except FileNotFoundError:
-        return None
-    # A key that others could read, or that was cut by a kill, protects nothing.
-    if others or len(key) < _KEY_BYTES:
-        raise PermissionError(path)
-    return key
+@lru_cache(maxsize=8192)
+def _stands_for(bare: str) -> str:
+    return "dev:" + base64.b32encode(_keys.sign(bare)[:5]).decode("ascii").lower()
 
 
-def _make_key(path: Path) -> bytes:
-    key = secrets.token_bytes(_KEY_BYTES)
-    draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    draft.touch(0o600, exist_ok=False)
-    try:
-        draft.write_bytes(key)
-        os.link(draft, path)
-    except FileExistsError:  # another process was first: its key is the key
-        return _read_key(path) or key
-    finally:
-        draft.unlink()
-    return key
-
-
-_key = _Key()
+_keys = _Keys()
 
 
 def bind_key(key: bytes | Callable[[], bytes]) -> None:
     """Use this key for pseudonyms from now on, or ask this function for it at the first identifier."""
-    _key.bind(key)
+    _keys.bind(key)
+
+
+def bind_device_keys(devices: DeviceKeys | None) -> None:
+    """Key each pseudonym with its device's own key, too, so that a single one can be forgotten."""
+    _keys.bind_devices(devices)
+
+
+def bare(identifier: str) -> str:
+    """The identifier without punctuation and filler, its digits ASCII: what a pseudonym stands for."""
+    digits = "".join(str(int(char)) if char.isdecimal() else char for char in identifier if char.isalnum())
+    return digits[:-1] if digits[-1:] in ("F", "f") else digits
 
 
 def pseudonym(identifier: str) -> str:
-    """Return `dev:` and eight characters that stand for this identifier under the bound key."""
-    digits = "".join(str(int(char)) if char.isdecimal() else char for char in identifier if char.isalnum())
-    bare = digits[:-1] if digits[-1:] in ("F", "f") else digits
-    mac = hmac.new(_key.value(), bare.encode("utf-8", "surrogatepass"), hashlib.sha256).digest()
-    return "dev:" + base64.b32encode(mac[:5]).decode("ascii").lower()
+    """Return `dev:` and eight characters that stand for this identifier under the bound keys."""
+    return _stands_for(bare(identifier))
 
 
 def hide_identifiers(text: str) -> str:

@@ -38,6 +38,7 @@ def configure(*, level: int = logging.WARNING, as_json: bool = True, stream: Tex
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
+        _ids_as_text,
     ]
     structlog.configure(
         processors=[*shared, redact_event, render],
@@ -102,6 +103,14 @@ def _console_line(_logger: WrappedLogger, _method: str, event: EventDict) -> str
 
 def _quoted(value: object) -> str:
     return value if isinstance(value, str) and value and " " not in value else repr(value)
+
+
+def _ids_as_text(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """An id is a name: a log store that reads numbers as floats must not round it."""
+    for key, value in event.items():
+        if isinstance(value, int) and key.endswith("_id"):
+            event[key] = str(value)
+    return event
 
 
 def _drop_record(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -22,6 +22,7 @@ _MAX_DEPTH = 12
 # A shorter one cannot be told from ordinary text without destroying the text.
 _SHORTEST = 4
 _SHORTEST_BASE64 = 6
+_MOST_PASSING = 16
 # JSON inside JSON doubles the backslashes at each level; bounded, or a line of them takes for ever.
 _ESCAPE = r"\\{0,16}"
 
@@ -68,12 +69,18 @@ class Secrets:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._patterns: Mapping[str, re.Pattern[str]] = {}
+        self._passing: list[str] = []
 
-    def add(self, value: str) -> None:
-        """Look for this value from now on."""
+    def add(self, value: str, *, lasting: bool = True) -> None:
+        """Look for this value from now on; of those that do not last, for the newest few."""
         with self._lock:
             if value not in self._patterns:
                 more = {**self._patterns, value: re.compile("|".join(sorted(_spellings(value))))}
+                if not lasting:
+                    self._passing.append(value)
+                    for old in self._passing[:-_MOST_PASSING]:
+                        del more[old]
+                    del self._passing[:-_MOST_PASSING]
                 # The longest first: what is left of it must not be what a shorter one left over.
                 self._patterns = dict(sorted(more.items(), key=lambda item: -len(item[0])))
 
@@ -87,10 +94,13 @@ class Secrets:
 _secrets = Secrets()
 
 
-def register_secret(value: str) -> None:
-    """Never show this value again, in any spelling. Values under four characters are left to the names."""
+def register_secret(value: str, *, lasting: bool = True) -> None:
+    """Never show this value again, in any spelling. Values under four characters are left to the names.
+
+    `lasting=False` is for tokens, which are renewed every hour: the newest few are remembered.
+    """
     if len(value) >= _SHORTEST:
-        _secrets.add(value)
+        _secrets.add(value, lasting=lasting)
 
 
 def _spellings(value: str) -> set[str]:

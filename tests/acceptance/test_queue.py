@@ -18,7 +18,7 @@ pytestmark = pytest.mark.scale
 
 # `PONDCTL_TEST_FULL=1` sends the 10,000 messages that are promised; a short form runs otherwise.
 FULL = os.environ.get("PONDCTL_TEST_FULL") == "1"
-MESSAGES = 10_000 if FULL else 400
+MESSAGES = 10_000 if FULL else 150
 DEVICES = 2
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import uuid
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ README = Path(__file__).parents[2] / "README.md"
 def moto() -> Iterator[str]:
     from moto.server import ThreadedMotoServer
 
+    # It runs within this process: what it logs would stand among what the program logs.
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -87,6 +90,21 @@ def test_a_bulk_change_is_followed_to_its_end(world: World, sqs: SqsServer, moto
         assert queue.counts() == (0, 0, 0)
 
 
+def test_a_poll_that_began_while_its_group_was_in_hand_does_not_end_it(
+    world: World, sqs: SqsServer, moto: str
+) -> None:
+    queue = Moto(world, moto, ".fifo")
+    with closing(queue.client):
+        for number in range(6):
+            queue.put(0, RequestId=str(number))
+
+        result = queue.work()
+
+        assert queue.counts() == (0, 0, 0)
+        assert result.exit_code == 3, result.stderr
+        assert result.json["dead_letters"] == 6
+
+
 def test_the_next_check_waits_at_sqs(world: World, sqs: SqsServer, moto: str) -> None:
     queue = Moto(world, moto)
     with closing(queue.client):
@@ -141,18 +159,19 @@ def test_the_documented_policy_is_what_a_worker_really_calls(world: World, sqs: 
     assert called(sqs) == policy_in_readme("worker")
 
 
-def test_each_missing_permission_is_told_and_loses_nothing(world: World, sqs: SqsServer) -> None:
-    for action in ("ReceiveMessage", "GetQueueAttributes", "SendMessageBatch"):
-        sqs.reset()
-        queue = QueueWorld(world, sqs)
-        world.thingspace.add(A, state="pending activation")
-        bulk = world.given(A)
-        queue.put(bulk, RetryNumber=1)
-        sqs.denied.add(action)
+def test_each_missing_permission_is_told_before_anything_is_received(world: World, sqs: SqsServer) -> None:
+    world.thingspace.add(A, state="pending activation")
+    queue = QueueWorld(world, sqs)
+    queue.put(world.given(A), RetryNumber=1)
+    actions = {action for action, name in policy_in_readme("worker") if name == "bulk-change"}
+    assert len(actions) == 5
+    for action in (each.removeprefix("sqs:") for each in actions):
+        sqs.denied = {action, f"{action}Batch"}
 
         result = queue.work()
 
         assert result.exit_code == 4, (action, result.stderr)
-        assert action in result.stderr
-        waiting = [row for row in world.messages(bulk) if row["state"] == "waiting"]
-        assert len(queue.messages) + len(waiting) == 1
+        assert f"sqs:{action}" in result.stderr
+        assert "AccessDenied" in result.stderr
+    assert [message.receives for message in queue.messages] == [0]
+    assert world.own("run") == []

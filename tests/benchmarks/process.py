@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from tests.program import ROOT
 
 # Decided devices; anything else is trouble, and a figure of it would be none.
 GOOD = (0, 3, 8)
-_LOOK_SECONDS = 0.1
+_LOOK_SECONDS = 0.05
 _MIB = 2**20
 
 
@@ -45,7 +46,7 @@ class Started:
         self._good = good
         self._words = words
         self._reached = reached
-        self._early_mib = 0.0
+        self._early_mib = self._peak_mib = 0.0
         self._home = tempfile.TemporaryDirectory()
         mine = {"HOME": self._home.name, "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
         self._out, self._err = (Path(self._home.name) / name for name in ("out", "err"))
@@ -74,14 +75,17 @@ class Started:
         if code not in self._good:
             raise RuntimeError(f"{' '.join(self._words)} ended with {code}\n{stderr[-2000:]}{stdout[-500:]}")
         cpu = usage.ru_utime + usage.ru_stime
-        return Took(seconds, cpu, usage.ru_maxrss * 1024 / _MIB, self._early_mib, stdout)
+        return Took(seconds, cpu, self._peak_mib, self._early_mib, stdout)
 
     def _watch(self) -> None:
-        """Note how large it is once the caller says that its mark is reached."""
-        while self._reached is not None and not self._ended.wait(_LOOK_SECONDS):
-            if self._reached():
-                self._early_mib = _peak_mib(self._process.pid)
-                return
+        """Note how large it is, and how large it was when the caller's mark was reached.
+
+        What `wait4` tells of a process begins with the size of the one that started it.
+        """
+        while not self._ended.wait(_LOOK_SECONDS):
+            self._peak_mib = max(self._peak_mib, _peak_mib(self._process.pid))
+            if self._reached is not None and not self._early_mib and self._reached():
+                self._early_mib = self._peak_mib
 
 
 def command(*words: object) -> list[str]:
@@ -108,7 +112,8 @@ def run(
 
 def _peak_mib(pid: int) -> float:
     """The largest size so far; Linux keeps it."""
-    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024 / _MIB
+    with suppress(OSError):  # it has just ended
+        for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024 / _MIB
     return 0.0

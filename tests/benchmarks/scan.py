@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.benchmarks.carrier import Carrier
 from tests.benchmarks.figures import Figure, figure, ratios
-from tests.benchmarks.limits import Parsing, page_of, parsing, writing
+from tests.benchmarks.limits import Parsing, Spent, page_of, parsing, writing
 from tests.benchmarks.process import Took, run, sync_bulk
 from tests.benchmarks.workload import seeded
 
@@ -29,16 +29,20 @@ class _Round:
     sdk: Took
     asked_by_sdk: int
     parsing: Parsing
-    writing_seconds: float
+    writing: Spent
 
     @property
     def speed(self) -> float:
         return self.devices / self.pondctl.seconds
 
     @property
-    def bare_seconds(self) -> float:
+    def bare(self) -> Spent:
         """The bare JSON of all pages and the bare writes of all rows, one after the other."""
-        return self.parsing.json_seconds * self.devices / self.parsing.devices + self.writing_seconds
+        pages, page = self.devices / self.parsing.devices, self.parsing.json
+        return Spent(
+            page.seconds * pages + self.writing.seconds,
+            page.cpu_seconds * pages + self.writing.cpu_seconds,
+        )
 
     @property
     def extra_calls(self) -> int:
@@ -60,8 +64,8 @@ def _figures(devices: int, rounds: int) -> list[Figure]:
     speed = [r.speed for r in found]
     loop = [r.looped / r.loop.seconds for r in found]
     sdk = [r.asked_by_sdk / r.sdk.seconds for r in found]
-    ours = [r.parsing.ours_seconds for r in found]
-    bare = [r.parsing.json_seconds for r in found]
+    ours = [r.parsing.ours_cpu_seconds for r in found]
+    bare = [r.parsing.json.cpu_seconds for r in found]
     return [
         figure(of, "devices a second, whole process into SQLite", speed, ">= 10,000 at 100,000"),
         ratios(of, "times as fast as the one-by-one loop (no latency)", speed, loop),
@@ -70,7 +74,13 @@ def _figures(devices: int, rounds: int) -> list[Figure]:
             of,
             "seconds beside bare json + bare SQLite writes",
             [r.pondctl.seconds for r in found],
-            [r.bare_seconds for r in found],
+            [r.bare.seconds for r in found],
+        ),
+        ratios(
+            of,
+            "  processor seconds",
+            [r.pondctl.cpu_seconds for r in found],
+            [r.bare.cpu_seconds for r in found],
         ),
         ratios(of, "reading a page beside bare json", ours, bare, "<= 2"),
         figure(of, "processor ms a device", (1000 * r.pondctl.cpu_seconds / devices for r in found)),
@@ -92,8 +102,8 @@ def _round(carrier: Carrier, path: Path, devices: int, page: bytes) -> _Round:
     )
     calls = carrier.counts()
     looped, asked = min(devices, _OF_THE_LOOP), min(devices, _OF_THE_SDK)
-    bare_seconds = writing(seeded(path, devices), devices)
+    written = writing(seeded(path, devices), devices)
     seeded(path, looped)
     loop = run(["-m", "tests.benchmarks.peer_loop", str(path), str(looped)], carrier.environment)
     sdk = run(["-m", "tests.benchmarks.peer_sdk", "pages", str(asked)], carrier.environment)
-    return _Round(devices, ours, calls, loop, looped, sdk, asked, parsing(page), bare_seconds)
+    return _Round(devices, ours, calls, loop, looped, sdk, asked, parsing(page), written)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from pondctl.clients.callback import CarrierHint, parse_callback, without_password
 from pondctl.errors import MessageError
+from tests.long_form import LONG
 
 ICCID = "89148000001234567898"
 SECRET = "hunter2secret"
@@ -166,7 +167,7 @@ secret_documents = st.recursive(
 )
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=2000 if LONG else 250, deadline=None)
 @given(
     document=documents
     | st.fixed_dictionaries(
@@ -187,7 +188,7 @@ def test_no_document_crashes_the_parser(document: Any) -> None:
     assert all(iccid.isascii() and iccid.isdigit() for iccid in iccids)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000 if LONG else 150, deadline=None)
 @given(document=secret_documents, cut=st.integers(0, 40))
 def test_no_stored_text_holds_a_planted_password(document: Any, cut: int) -> None:
     text = json.dumps(document)

@@ -70,7 +70,9 @@ class Line:
             **more,
         )
 
-    def ask(self, *, write: bool = False, patience: float = 1.0) -> httpx.Response:
+    def ask(
+        self, *, write: bool = False, patience: float = 1.0, before: Callable[[], None] = lambda: None
+    ) -> httpx.Response:
         return self.sender.send(
             "POST" if write else "GET",
             "/1/devices/891",
@@ -78,6 +80,7 @@ class Line:
             read=lambda response: response,
             safe_to_repeat=not write,
             patience=patience,
+            before=before,
         )
 
     def trouble(self, *, write: bool = False) -> DeviceError:
@@ -270,6 +273,31 @@ def test_a_write_that_never_got_through_is_not_called_lost() -> None:
     line = Line(httpx.ConnectError("refused"))
 
     assert not line.trouble(write=True).answer_lost
+
+
+def test_a_write_has_the_whole_time_of_a_call_a_read_leaves_some_for_its_repetition() -> None:
+    line = Line(OK, OK, call_seconds=10)
+
+    line.ask(write=True)
+    line.ask()
+
+    assert [request.extensions["seconds"] for request in line.carrier.requests] == [10, 4]
+
+
+def test_what_is_raised_before_a_write_is_looked_at_after_every_wait_and_nothing_is_sent() -> None:
+    line = Line(httpx.Response(429, headers={"Retry-After": "40"}), OK)
+    lease_until = line.clock.now + 30
+
+    def check() -> None:
+        if line.clock.now > lease_until:
+            raise DeviceError("slept", category=Category.DATABASE, temporary=True)
+
+    with pytest.raises(DeviceError, match="slept") as caught:
+        line.ask(write=True, before=check)
+
+    assert not caught.value.answer_lost
+    assert len(line.carrier.requests) == 1
+    assert line.ask().status_code == 200
 
 
 # --- outages ------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from pondctl.clients.callback import CarrierHint
 from pondctl.clients.envelope import MAX_CARRIED_BYTES, Envelope, parse_envelope
 from pondctl.clients.message import INT64, CheckMessage, next_check, parse, parse_any
 from pondctl.errors import ExitCode, MessageError
+from tests.long_form import LONG
 
 KNOWN = (
     "BulkChangeId",
@@ -367,7 +368,7 @@ likely = st.fixed_dictionaries({"BulkChangeId": st.just("1")}, optional=dict.fro
 nearly = st.fixed_dictionaries({"BulkChangeId": st.just("1")}, optional={"x": shapes})
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=3000 if LONG else 300, deadline=None)
 @given(attributes=hostile | likely | nearly, body=bodies)
 def test_no_input_crashes_the_parser(attributes: dict[str, Any], body: str) -> None:
     reason = ""
@@ -400,7 +401,7 @@ carried_fields = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500 if LONG else 100, deadline=None)
 @given(
     known=valid_attributes,
     others=st.dictionaries(unknown, plain, max_size=9),

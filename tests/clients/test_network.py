@@ -154,7 +154,10 @@ def test_tls_1_1_is_refused(tmp_path: Path, trusted: None) -> None:
     context.set_ciphers("ALL:@SECLEVEL=0")
     context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
 
-    assert isinstance(refusal(context), DeviceError)
+    error = refusal(context)
+
+    assert isinstance(error, CarrierUnavailableError)
+    assert "speaks no TLS that is accepted" in error.message
 
 
 # --- proxies ------------------------------------------------------------------------------------

@@ -257,6 +257,24 @@ def test_a_refused_write_stays_refused_when_the_device_cannot_be_looked_at(
     assert (caught.value.category, caught.value.answer_lost) == (Category.CARRIER_REJECTED, False)
 
 
+@pytest.mark.parametrize(
+    ("again", "kind"),
+    [(answer(SERVICES), DeviceError), (refusal(403, "Access denied"), PermissionDeniedError)],
+    ids=["served", "not served any more"],
+)
+def test_a_denied_read_is_about_its_sim_as_long_as_another_sim_is_served(
+    again: httpx.Response, kind: type[PondctlError]
+) -> None:
+    script = Script(answer(SERVICES), refusal(403, "Access denied"), again)
+    with pond_client(script) as pond:
+        pond.get_services(ICCID)
+        with pytest.raises(kind, match="Access denied") as caught:
+            pond.list_packages("8910300000000000013")
+
+    assert getattr(caught.value, "category", Category.NOT_FOUND) is Category.NOT_FOUND
+    assert script.requests[2].url == script.requests[0].url
+
+
 def test_a_listing_goes_on_after_its_first_page_and_ends_after_its_last() -> None:
     # Defect 39 of the system before: it never got past page 0 of many.
     packages = [package(f"p{n}") for n in range(250)]

@@ -6,8 +6,8 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import product
@@ -450,6 +450,37 @@ def test_a_web_page_is_an_outage_and_no_empty_queue(failing: tuple[str, type[Fai
 
     with closing(SqsQueue(url)) as queue, pytest.raises(QueueUnavailableError, match="ResponseParserError"):
         queue.receive(10, wait_seconds=0)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"[]", b"1", b"null", b'"x"', b"[" * 100_000, b'{"Failed": [1]}'),
+        b'{"Messages": [{"Attributes": 1}]}',
+        b'{"Attributes": {"RedrivePolicy": "[]"}}',
+        b'{"Attributes": {"RedrivePolicy": "no"}}',
+    ],
+)
+@pytest.mark.parametrize("status", [200, 400])
+def test_json_of_another_shape_is_an_outage_or_nothing_and_no_bug(
+    failing: tuple[str, type[Failing]], body: bytes, status: int
+) -> None:
+    url, server = failing
+    server.answers = ((status, body),)
+
+    with closing(SqsQueue(url)) as queue:
+        calls: list[Callable[[], object]] = [
+            queue.depth,
+            lambda: queue.receive(1, wait_seconds=0),
+            lambda: queue.delete_batch(["r"]),
+            lambda: queue.send_batch([OutgoingMessage("k", {"BulkChangeId": "1"}, "b")]),
+        ]
+        for call in calls:
+            with suppress(QueueUnavailableError):
+                result = call()
+                assert not isinstance(result, list) or not any(
+                    isinstance(each, BatchResult) and each.ok for each in result
+                )
 
 
 def test_a_queue_that_nobody_listens_for_is_unavailable() -> None:

@@ -119,6 +119,20 @@ def test_defect_29_an_expired_session_does_not_fail_the_run_whatever_its_status(
     assert (fake.token_requests, fake.logins, len(fake.reads)) == (1, 2, 2)
 
 
+def test_a_session_that_had_worked_and_ended_under_the_replay_is_renewed_again(fake: FakeThingSpace) -> None:
+    client = thingspace(fake)
+
+    def ends_after_another_call(request: httpx.Request) -> httpx.Response:
+        client.get_device(ICCID)
+        fake.session = "ended"
+        return api_error("REQUEST_FAILED.SessionToken.Expired")
+
+    fake.scripted += [api_error("REQUEST_FAILED.SessionToken.Expired"), ends_after_another_call]
+
+    assert client.get_device(ICCID).state is DeviceState.ACTIVE
+    assert fake.logins == 3
+
+
 def test_both_tokens_may_expire_at_once(fake: FakeThingSpace) -> None:
     fake.scripted.extend([gateway_fault("900901"), api_error("REQUEST_FAILED.SessionToken.Expired")])
 

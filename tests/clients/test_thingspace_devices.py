@@ -16,10 +16,11 @@ from pondctl.clients._thingspace_devices import (
     parse_single,
 )
 from pondctl.clients._thingspace_errors import checked_body
-from pondctl.clients._thingspace_pages import Pages
+from pondctl.clients._thingspace_pages import DevicePage, Pages
 from pondctl.errors import PondctlError
 from pondctl.models import Device, DeviceState
 from tests.clients.doubles import ICCID, record
+from tests.long_form import LONG
 
 OTHER = "89148000009999999999"
 
@@ -216,13 +217,25 @@ JSON = st.recursive(
 )
 
 
+def _one_page(body: object) -> DevicePage:
+    pages, listing = Pages("a"), parse_listing(body)
+    pages.advance(listing)
+    return pages.read(listing)
+
+
+def read_page(body: object) -> DevicePage:
+    pages, page = Pages("a"), parse_listing(body)
+    pages.advance(page)
+    return pages.read(page)
+
+
 @given(JSON)
-@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=500 if LONG else 150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_json_is_a_device_nothing_or_a_typed_error(body: object) -> None:
     for read in (
         lambda: parse_single(body, ICCID),
         lambda: parse_gateway_device(body, ICCID),
-        lambda: Pages("a").next_page(parse_listing(body)),
+        lambda: _one_page(body),
     ):
         try:
             read()
@@ -231,7 +244,7 @@ def test_any_json_is_a_device_nothing_or_a_typed_error(body: object) -> None:
 
 
 @given(st.integers(200, 599), st.binary(max_size=200) | JSON.map(lambda body: json.dumps(body).encode()))
-@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=500 if LONG else 150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_body_under_any_status_is_read_or_a_typed_error(status: int, content: bytes) -> None:
     words = ""
     try:

@@ -429,6 +429,20 @@ def test_a_bulk_change_that_names_no_package_type_is_refused_as_a_whole(world: W
     assert world.run("activate", "--bulk-change", bulk, "--package-type", WANTED).exit_code == 0
 
 
+def test_a_second_run_ends_as_the_first_where_only_guarded_rows_are_left(world: World) -> None:
+    sims(world, A)
+    billing = json.dumps({**json.loads(request()), "RevService": {"CreateRevService": True}})
+    bulk = world.given(
+        {"ICCID": A, "ChangeRequest": billing}, {"ICCID": B, "ChangeRequest": "{}"}, provider=PROVIDER
+    )
+
+    assert [world.run("activate", "--bulk-change", bulk).exit_code for _ in range(2)] == [3, 3]
+    assert world.rows(bulk)[0]["StatusDetails"].startswith("guarded")
+
+    world.run("activate", "--bulk-change", bulk, "--without-billing")
+    assert (world.rows(bulk)[0]["Status"], world.rows(bulk)[0]["StatusDetails"]) == ("PROCESSED", None)
+
+
 def test_a_bulk_change_of_the_other_carrier_is_refused(world: World) -> None:
     bulk = world.given({"ICCID": A, "ChangeRequest": request()}, provider=2)
 

@@ -22,12 +22,14 @@ def test_the_demo_ends_with_a_queued_check_done_and_a_profile_to_go_on_with(tmp_
 
     assert first.returncode == 0, first.stderr
     assert "next check number 1" in first.stdout
+    assert "next check number 2" in first.stdout
     assert "sandbox start" in first.stderr
     config = folder / "config.toml"
     assert stat.S_IMODE(config.stat().st_mode) == 0o600
     shown = json.loads(pondctl("bulk", "show", "1", "-o", "json", "--config", str(config)).stdout)
     assert shown["devices"] == 100
     assert shown["settled"] >= 80
+    assert "check number 2" in shown["waits_for"]
 
 
 def test_the_demo_can_be_run_again(tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ def test_killed_between_commit_and_delete_the_message_has_no_second_effect(queue
         queue.world.thingspace.add(iccid, state="pending activation")
     bulk = queue.world.given(*ICCIDS[:2])
     queue.put(bulk, RetryNumber=1)
-    queue.sqs.fail("DeleteMessageBatch", "com.amazonaws.sqs#ServiceUnavailable", status=503, times=8)
+    queue.sqs.fail("DeleteMessageBatch", "com.amazonaws.sqs#ServiceUnavailable", status=503, times=99)
 
     assert queue.work().exit_code == 0
     queue.sqs.reset_faults()

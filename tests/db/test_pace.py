@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import threading
 import time
 from collections.abc import Iterable
@@ -13,9 +12,9 @@ from pondctl.db.database import Database
 from pondctl.db.pace import DatabasePace
 from pondctl.models import Stop
 from tests.db.conftest import SERVER_URL
+from tests.long_form import LONG
 
 RATE = 20
-LONG = bool(os.environ.get("PONDCTL_TEST_LONG"))
 SECONDS = 60 if LONG else 5
 # The short form shares its cores with other tests: a process that wakes late gives its slot up.
 USED = 0.95 if LONG else 0.8

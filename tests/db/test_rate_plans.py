@@ -84,11 +84,19 @@ def test_a_package_of_no_readable_type_is_not_invented(database: Database) -> No
     assert everything(database) == []
 
 
-def test_active_ones_are_found_by_device_and_provider(database: Database) -> None:
+def test_active_ones_are_found_by_device(database: Database) -> None:
     save(database, row("p"), row("q", "TERMINATED"), row("r", iccid=B))
 
-    assert database.read(lambda unit: unit.rate_plans.find_active(A, 4)) == [row("p")]
-    assert database.read(lambda unit: unit.rate_plans.find_active(A, 5)) == []
+    assert database.read(lambda unit: unit.rate_plans.active_ids([A, B])) == {A: {"p"}, B: {"r"}}
+
+
+def test_a_row_whose_iccid_the_host_has_padded_is_the_devices_own(database: Database) -> None:
+    save(database, row("p", iccid=f"{A}F"))
+
+    assert database.read(lambda unit: unit.rate_plans.active_ids([A])) == {A: {"p"}}
+    assert database.read(lambda unit: unit.rate_plans.newest_provider([A])) == {A: 4}
+    save(database, row("p", "TERMINATED"))
+    assert everything(database) == [(f"{A}F", "p", "TERMINATED")]
 
 
 def test_the_provider_is_that_of_the_newest_row(database: Database) -> None:

@@ -18,6 +18,7 @@ from pondctl.output.results import Ending, Head
 from pondctl.output.safe import csv_cell
 from pondctl.output.summary import summary_lines
 from pondctl.output.tables import Column
+from tests.long_form import LONG
 from tests.output.given import Printed, begin, device, result_of
 
 FIELDS = ("iccid", "msisdn", "carrier_state", "detail")
@@ -50,9 +51,8 @@ def _failing(**fields: str | None) -> DeviceOutcome:
     return DeviceOutcome(**{"iccid": "89148000001234567898", "outcome": Outcome.FAILED, **fields})  # type: ignore[arg-type]
 
 
-@settings(max_examples=5000, deadline=None)
-@given(text=HOSTILE)
-@pytest.mark.parametrize("field", FIELDS)
+@settings(max_examples=20_000 if LONG else 500, deadline=None)
+@given(field=st.sampled_from(FIELDS), text=HOSTILE)
 def test_no_field_of_a_device_drives_the_terminal_and_json_keeps_it_exact(field: str, text: str) -> None:
     hostile = _failing(**{field: text})
     table, document, sheet = Printed(), Printed("json"), Printed("csv")
@@ -67,7 +67,7 @@ def test_no_field_of_a_device_drives_the_terminal_and_json_keeps_it_exact(field:
     assert not _harmful(sheet.out)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500 if LONG else 100, deadline=None)
 @given(text=HOSTILE)
 def test_no_row_record_or_message_drives_the_terminal(text: str) -> None:
     printed = Printed()
@@ -94,7 +94,7 @@ def test_markup_is_shown_as_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\x1b]" not in printed.out
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300 if LONG else 60, deadline=None)
 @given(text=HOSTILE)
 def test_with_colour_only_our_own_styles_reach_the_terminal(text: str) -> None:
     with pytest.MonkeyPatch.context() as patch:

@@ -139,19 +139,9 @@ def test_the_table_shows_counts_and_the_first_fifty_that_are_not_done() -> None:
     assert failed(149).iccid in printed.out
     assert failed(150).iccid not in printed.out
     assert "carrier_rejected: the carrier refused it" in printed.out
-    assert "10 more are not done; -o json shows all of them" in printed.out
+    assert f"10 more not done; `pondctl runs show {RUN_ID} --all` shows all of them" in printed.out
     assert "next check number 2 in 15 min is queued" in printed.out
     assert printed.err == ""
-
-
-def test_a_command_can_name_another_way_to_the_rest() -> None:
-    printed = Printed()
-    with printed.output.results("sync-bulk", rest="pondctl runs show {run_id}") as report:
-        begin(report)
-        report.devices([failed(n) for n in range(51)])
-        report.finish(result_of([failed(n) for n in range(51)]))
-
-    assert f"1 more are not done; pondctl runs show {RUN_ID}\n" in printed.out
 
 
 def test_a_table_without_trouble_lists_no_device_and_tells_hints_on_stderr() -> None:

@@ -327,3 +327,15 @@ def test_switches_are_none_of_its_business() -> None:
 
     assert driven.outcome == "unchanged"
     assert Read.SERVICES not in driven.asked
+
+
+def test_a_listing_that_lacks_what_the_database_has_as_active_is_asked_for_again() -> None:
+    stands = package("stands")
+    known = Claimed(booked=frozenset({"stands"}))
+
+    lagging = run([], [stands], known=known)
+    gone = run([OLD], [OLD], NEW, None, None, known=known)
+
+    assert (lagging.outcome, lagging.writes) == ("unchanged", [])
+    assert (gone.outcome, gone.waited) == ("done", 2.0)
+    assert run([stands], known=known).asked == run([stands]).asked

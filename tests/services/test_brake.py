@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pondctl.models import DeviceOutcome, Outcome
 from pondctl.services.lifecycle.brake import Brake, Care
 
@@ -45,11 +47,31 @@ def test_fewer_than_ten_decided_prove_nothing() -> None:
     assert brake.reason is None
 
 
-def test_the_share_that_is_allowed_does_not_stop_it() -> None:
+@pytest.mark.parametrize("good", [10, 14, 95])
+def test_past_the_canary_five_failures_among_the_first_hundred_do_not_stop_it_but_six_do(good: int) -> None:
     brake = Brake(1000, 0.05)
-    decide(brake, done=95, failed=5)
-
+    decide(brake, done=good, failed=5)
     assert brake.reason is None
+
+    decide(brake, failed=1)
+    assert brake.reason is not None
+
+
+def test_one_failure_of_the_canary_is_more_than_five_in_a_hundred() -> None:
+    brake = Brake(101, 0.05)
+    decide(brake, done=9, failed=1)
+
+    assert brake.reason is not None
+
+
+def test_a_small_run_goes_on_until_most_of_it_goes_wrong() -> None:
+    brake = Brake(100, 0.05)
+    decide(brake, done=8, failed=8)
+    assert brake.reason is None
+
+    decide(brake, unknown=1)
+    assert brake.reason is not None
+    assert "9 of 17" in brake.reason
 
 
 def test_skipped_and_deferred_ones_are_no_errors() -> None:

@@ -20,9 +20,9 @@ from pondctl.errors import InterruptedRunError, PondctlError, UnavailableError
 from pondctl.models import DeviceOutcome, Operation, Outcome, RunResult, Stop
 from pondctl.services.lifecycle.life_cycle import LifeCycle
 from pondctl.services.lifecycle.request import LifeLimits, LifeRequest
-from pondctl.services.running.run import Actor
 from pondctl.services.syncing.next_check import CheckPolicy
 from pondctl.services.targets.targets import Target
+from tests.audited import tester
 from tests.services.steps_driver import LOST, REFUSED
 
 TYPE = 1001
@@ -41,7 +41,8 @@ class Carrier(PondClient):
         with self._lock:
             return list(self.packages.get(iccid, ()))
 
-    def add_package(self, iccid: str, package_type_id: int) -> Package:
+    def add_package(self, iccid: str, package_type_id: int, before: Callable[[], None]) -> Package:
+        before()
         self._on_call("add", iccid)
         made = Package(
             str(uuid.uuid4()), package_type_id, PackageStatus.NOT_ACTIVE, "NOT_ACTIVE", None, 1, iccid
@@ -50,7 +51,10 @@ class Carrier(PondClient):
             self.packages.setdefault(iccid, []).append(made)
         return made
 
-    def set_package_status(self, iccid: str, package_id: str, status: PackageStatus) -> None:
+    def set_package_status(
+        self, iccid: str, package_id: str, status: PackageStatus, before: Callable[[], None]
+    ) -> None:
+        before()
         self._on_call(str(status), iccid)
 
 
@@ -96,7 +100,7 @@ def activate(
 ) -> Listener:
     stop = stop or Stop()
     limits = LifeLimits(1234, settle_seconds=0.2)
-    service = LifeCycle(database, carrier, Actor("test"), limits, CheckPolicy(), "embedded", stop)
+    service = LifeCycle(database, carrier, tester(database), limits, CheckPolicy(), "embedded", stop)
     request = LifeRequest(Operation.ACTIVATE, package_type_id=TYPE, workers=workers)
     listener = Listener()
     scope = service.scope(request, [Target(iccid) for iccid in iccids(count)])
@@ -194,7 +198,7 @@ def test_a_device_whose_answer_was_lost_is_unknown_when_the_run_is_stopped(datab
 
     listener = Listener()
     service = LifeCycle(
-        database, Carrier(lose), Actor("test"), LifeLimits(1, settle_seconds=60), CheckPolicy(), "q", stop
+        database, Carrier(lose), tester(database), LifeLimits(1, settle_seconds=60), CheckPolicy(), "q", stop
     )
     request = LifeRequest(Operation.ACTIVATE, package_type_id=TYPE)
     with pytest.raises(PondctlError):
@@ -219,7 +223,7 @@ def test_a_run_that_brakes_brings_to_its_end_what_it_has_begun(database: Databas
     order = iter(range(10_000))
 
     def refuse_some(name: str, iccid: str) -> None:
-        if name == "list" and next(order) % 2:
+        if name == "list" and next(order) % 3:
             raise REFUSED
         time.sleep(0.01)
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pondctl.telemetry.identifiers import bind_key, hide_identifiers, pseudonym, stored_key
+from pondctl.telemetry.identifiers import bind_device_keys, bind_key, hide_identifiers, pseudonym, stored_key
 from pondctl.telemetry.redact import redact
 
 KEY = b"k" * 32
@@ -21,6 +21,7 @@ digits = st.text("0123456789", min_size=16, max_size=20)
 @pytest.fixture(autouse=True)
 def _known_key() -> Iterator[None]:
     bind_key(KEY)
+    bind_device_keys(None)
     yield
     bind_key(stored_key)
 

@@ -26,7 +26,14 @@ def _own_logging() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     bind_key(b"k" * 32)
+    # A client that was opened before has silenced them.
+    libraries = {name: logging.getLogger(name) for name in ("httpx", "httpcore")}
+    levels = {name: library.level for name, library in libraries.items()}
+    for library in libraries.values():
+        library.setLevel(logging.NOTSET)
     yield
+    for name, library in libraries.items():
+        library.setLevel(levels[name])
     root.handlers, root.level = handlers, level
     logging.captureWarnings(False)
     structlog.reset_defaults()
@@ -173,7 +180,7 @@ def test_libraries_never_log_at_debug() -> None:
     stream = io.StringIO()
     configure(level=logging.DEBUG, stream=stream)
     logging.getLogger("httpcore.http11").debug("send_request_headers.started")
-    logging.getLogger("httpx").info("HTTP Request: POST https://h/devices/%s", ICCID)
+    logging.getLogger("a_library").info("HTTP Request: POST https://h/devices/%s", ICCID)
 
     assert [event["event"] for event in _log(stream)] == [
         f"HTTP Request: POST https://h/devices/{pseudonym(ICCID)}"

@@ -14,6 +14,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pondctl.telemetry.redact import Secrets, redact, redact_event, redact_text, register_secret
+from tests.long_form import LONG
 
 
 def _json(text: str) -> str:
@@ -46,7 +47,7 @@ neighbours = st.text(max_size=12)
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000 if LONG else 150, deadline=None)
 @given(secret=secrets, before=neighbours, after=neighbours)
 def test_a_registered_secret_is_hidden_however_it_is_spelled(
     spelling: str, secret: str, before: str, after: str

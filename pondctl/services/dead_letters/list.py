@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from pondctl.db.database import Database
 from pondctl.db.records import DeadLetterFilter, DeadLetterHead
 from pondctl.db.unit import Unit
+from pondctl.services._visible import visible_letters
 from pondctl.services.dead_letters.selection import Wanted, filter_of, heads
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def list_letters(database: Database, wanted: Wanted, rules: Rules | None, limit:
     """The first letters that match (None: all of them), oldest first."""
     if limit is None:
         return Listing(map(line_of, heads(database, wanted, rules)))
-    if wanted.carrier is not None:
+    if wanted.carrier is not None or database.host_tables.service_provider_ids:
         found = [head for head, _ in zip(heads(database, wanted, rules), range(limit + 1), strict=False)]
         more = f"showing {limit:,}; --all for the rest" if len(found) > limit else None
         return Listing([line_of(head) for head in found[:limit]], more)
@@ -53,7 +54,12 @@ def page_lines(database: Database, wanted: Wanted, after: int, limit: int) -> li
     """The lines after an id, for those who go through them page by page; whatever the carrier."""
 
     def read(unit: Unit) -> list[DeadLetterHead]:
-        return unit.dead_letters.page_heads(filter_of(wanted, unit), after_id=after, limit=limit)
+        which, last = filter_of(wanted, unit), after
+        while page := unit.dead_letters.page_heads(which, after_id=last, limit=limit):
+            if seen := visible_letters(unit, page):
+                return seen
+            last = page[-1].id
+        return []
 
     return [line_of(head) for head in database.read(read)]
 

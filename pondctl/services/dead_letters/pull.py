@@ -102,7 +102,7 @@ class Puller:
         self._due = time.monotonic() + _EVERY_SECONDS
         try:
             while (some := self.pull_some(wait_seconds=0)).received:
-                _log.warning("dead letters pulled", new=some.new, known=some.known)
+                _log.warning("dead letters pulled", count=some.new, known_count=some.known)
         except PondctlError as error:
             _log.warning("the dead-letter queue was not pulled", error=error.message)
 

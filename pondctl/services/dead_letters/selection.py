@@ -15,6 +15,7 @@ from pondctl.db.records import DeadLetterFilter, DeadLetterHead
 from pondctl.db.unit import Unit
 from pondctl.errors import UsageError
 from pondctl.models import Carrier, normalize_iccid
+from pondctl.services._visible import visible_letters
 
 if TYPE_CHECKING:
     from pondctl.services.queueing.dispatch import Rules
@@ -77,14 +78,14 @@ def heads(database: Database, wanted: Wanted, rules: Rules | None) -> Iterator[D
     which = database.read(partial(filter_of, wanted))
     after = 0
     while True:
-        page = database.read(partial(_page, which, after))
+        page, seen = database.read(partial(_page, which, after))
         if not page:
             return
         after = page[-1].id
         yield from (
-            page
+            seen
             if wanted.carrier is None or rules is None
-            else _of_carrier(database, page, wanted.carrier, rules)
+            else _of_carrier(database, seen, wanted.carrier, rules)
         )
 
 
@@ -116,6 +117,7 @@ def scope_of(database: Database, ids: Sequence[int], wanted: Wanted, rules: Rule
         for head in heads(database, wanted, rules):
             scope.add(head)
         return scope
+    # Those that may not be seen are refused one by one, by whoever acts on them.
     known = database.read(lambda unit: unit.dead_letters.heads_of(ids))
     for letter_id in dict.fromkeys(ids):
         if letter_id in known:
@@ -125,8 +127,12 @@ def scope_of(database: Database, ids: Sequence[int], wanted: Wanted, rules: Rule
     return scope
 
 
-def _page(which: DeadLetterFilter, after: int, unit: Unit) -> list[DeadLetterHead]:
-    return unit.dead_letters.page_heads(which, after_id=after, limit=_PAGE)
+def _page(
+    which: DeadLetterFilter, after: int, unit: Unit
+) -> tuple[list[DeadLetterHead], list[DeadLetterHead]]:
+    """All of the page, and those that may be seen."""
+    page = unit.dead_letters.page_heads(which, after_id=after, limit=_PAGE)
+    return page, visible_letters(unit, page)
 
 
 def _of_carrier(

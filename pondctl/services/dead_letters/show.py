@@ -12,7 +12,7 @@ from pondctl.db.dead_letters import OPEN, REQUEUED
 from pondctl.db.open_work import KnownBulkChange
 from pondctl.db.records import DeadLetter
 from pondctl.db.unit import Unit
-from pondctl.errors import Category, MessageError
+from pondctl.errors import Category, MessageError, NotFoundError
 from pondctl.services._standing import span
 from pondctl.services.dead_letters.edit import may_edit, trouble_of
 from pondctl.services.dead_letters.list import line_of
@@ -26,6 +26,8 @@ def show_letter(database: Database, letter_id: int, retention_days: float) -> di
     def read(unit: Unit) -> dict[str, object]:
         letter = unit.dead_letters.get(letter_id)
         bulk_change_id = letter.bulk_change_id
+        if bulk_change_id is not None and unit.bulk_changes.hidden({bulk_change_id}):
+            raise NotFoundError(f"dead letter {letter_id} does not exist", hint="`pondctl dead-letter list`")
         known = unit.open_work.find([bulk_change_id]).get(bulk_change_id) if bulk_change_id else None
         return {
             "id": letter.id,

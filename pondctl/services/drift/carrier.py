@@ -11,6 +11,7 @@ from typing import Final
 from pondctl.clients.pond import PondClient
 from pondctl.db.unit import Unit
 from pondctl.models import DeviceOutcome, Operation, Outcome, RunResult
+from pondctl.services.auditing.trail import Trail
 from pondctl.services.drift.comparison import Comparison
 from pondctl.services.drift.kinds import CARRIER_KINDS, Drift, Kind
 from pondctl.services.drift.steps import ReviewedEnd, end_reviewed, read_back
@@ -20,6 +21,7 @@ from pondctl.services.lifecycle.engine import Engine
 from pondctl.services.lifecycle.instructions import Claimed, Ended, Steps
 from pondctl.services.lifecycle.journal import Journal
 from pondctl.services.lifecycle.request import Work
+from pondctl.services.running.run import Run
 
 _GOOD: Final = (Outcome.DONE, Outcome.UNCHANGED)
 
@@ -46,11 +48,12 @@ class CarrierMends:
 
     comparison: Comparison
     pond: PondClient
-    run_id: str
+    run: Run
+    trail: Trail
     limits: CarrierLimits
     reviewed: bool
 
-    def run(self) -> None:
+    def mend(self) -> None:
         """Raises what ended it early; what was decided until then is saved."""
         c = self.comparison
         kinds = (Kind.OPEN_INTENT, *(CARRIER_KINDS if self.reviewed else ()))
@@ -63,10 +66,11 @@ class CarrierMends:
         operation = Operation.TERMINATE if ends else Operation.SYNC
         limits = self.limits
         providers = Providers(None, limits.fallback_provider, limits.allowed_providers)
-        claiming = Claiming(self.run_id, operation, limits.distributor_id, None, providers)
+        run_id, distributor_id = self.run.run_id, limits.distributor_id
+        claiming = Claiming(run_id, operation, distributor_id, None, providers, self.trail)
         engine = Engine(
             self.pond,
-            Journal(c.database, c.stop, claiming),
+            Journal(c.database, c.stop, claiming, self.run.chain),
             self._begin,
             # What stays unknown stops nothing where nothing is sent.
             Brake(total, limits.max_error_rate if ends else 1.0),

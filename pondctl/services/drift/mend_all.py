@@ -8,6 +8,7 @@ from typing import Final
 
 from pondctl.db.scratch_findings import StoredFinding
 from pondctl.db.unit import Unit
+from pondctl.services.auditing.trail import Trail
 from pondctl.services.drift.carrier import CarrierMends
 from pondctl.services.drift.comparison import Comparison
 from pondctl.services.drift.kinds import BULK_KINDS, Drift, Kind, Mender
@@ -27,6 +28,7 @@ class MendAll:
 
     comparison: Comparison
     run: Run
+    trail: Trail
     sides: Sides
     outbox: Outbox | None
     reviewed: bool
@@ -40,7 +42,9 @@ class MendAll:
             self._go_through(kinds, mend)
         if self.sides.pond is not None and not c.stop.is_set():
             with c.part():
-                CarrierMends(c, self.sides.pond, self.run.run_id, self.sides.limits, self.reviewed).run()
+                CarrierMends(
+                    c, self.sides.pond, self.run, self.trail, self.sides.limits, self.reviewed
+                ).mend()
         counts = c.findings.counts()
         checks = sum(counts[kind] for kind in BULK_KINDS)
         bulk_changes = BulkMends(self.run, self.sides.queue_name, checks)

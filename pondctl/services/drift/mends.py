@@ -17,7 +17,8 @@ from pondctl.db.unit import Unit
 from pondctl.models import BulkStatus, Carrier, DeviceOutcome, Outcome
 from pondctl.services.drift.kinds import PACKAGE_KINDS, ROW_KINDS, Drift, Kind
 from pondctl.services.queueing.enqueue import queue_check
-from pondctl.services.running.run import Run, user_name
+from pondctl.services.running.run import Run
+from pondctl.services.running.user import user_name
 from pondctl.services.syncing.next_check import NextCheck
 
 MOVED: Final = "left: it has moved since"

@@ -8,6 +8,10 @@ from pondctl.models import DeviceOutcome, Outcome
 
 CANARY_FROM: Final = 100
 CANARY_SIZE: Final = 10
+# Past the canary a share is taken of at least so many: one failure among the first twenty proves nothing.
+_SAMPLE: Final = 100
+# A run that needs no canary is small: it goes on until most of what it begins goes wrong.
+_MOST_OF_A_FEW: Final = 0.5
 _FEW: Final = 3
 _BAD: Final = (Outcome.FAILED, Outcome.UNKNOWN)
 
@@ -17,7 +21,7 @@ class Brake:
 
     def __init__(self, total: int, max_error_rate: float) -> None:
         self._canary = total > CANARY_FROM
-        self._most = max_error_rate
+        self._most = max_error_rate if self._canary else max(max_error_rate, _MOST_OF_A_FEW)
         self._begun = self._decided = self._bad = 0
 
     def room(self) -> int | None:
@@ -40,12 +44,21 @@ class Brake:
     @property
     def reason(self) -> str | None:
         """Why nothing new may be begun; None while all is well. Ten devices must be decided first."""
-        if self._decided < CANARY_SIZE or self._bad <= self._most * self._decided:
+        if self._decided < CANARY_SIZE or self._bad <= self._most * self._counted:
             return None
         return (
-            f"{self._bad} of {self._decided} devices are failed or unknown, which is more than "
-            f"limits.max_error_rate ({self._most:.0%}) allows"
+            f"{self._bad} of {self._decided} devices are failed or unknown; "
+            f"limits.max_error_rate stops a run{self._scale} above {self._most:.0%}"
         )
+
+    @property
+    def _scale(self) -> str:
+        return "" if self._canary else f" of up to {CANARY_FROM} devices"
+
+    @property
+    def _counted(self) -> int:
+        past_canary = self._canary and self._decided > CANARY_SIZE
+        return max(self._decided, _SAMPLE) if past_canary else self._decided
 
 
 class Care:

@@ -11,9 +11,10 @@ from typing import Final
 from pondctl.clients.pond import PondClient
 from pondctl.db.step_records import StepKey
 from pondctl.errors import Category, DeviceError
-from pondctl.services.lifecycle.carrier_calls import Broken, CallAnswer, call, not_sent
+from pondctl.services.lifecycle.carrier_calls import Broken, CallAnswer, not_sent, read, send
 from pondctl.services.lifecycle.in_work import InWork
 from pondctl.services.lifecycle.instructions import Read, Write
+from pondctl.telemetry.logs import in_log_context
 
 # A write is not sent when the lease was seen so long ago: this process has slept, and another run may
 # have taken over.
@@ -57,7 +58,7 @@ class Calls:
         self.in_flight += 1
         self.writes_in_flight += key is not None
         pool = self._read_backs if device.is_in_doubt and key is None else self._pool
-        pool.submit(self._call, device, instruction, key)
+        pool.submit(in_log_context(self._call), device, instruction, key)
 
     def next_answer(self, seconds: float) -> Answered | None:
         """The next answer; None when there is none for so long."""
@@ -79,12 +80,16 @@ class Calls:
         try:
             if self._is_halted():
                 answer = not_sent("stopped before the call")
-            elif key is not None and self._lease_age() > _FRESH_SECONDS:
-                answer = not_sent("not sent: the run has slept, or the database is slow", Category.DATABASE)
+            elif isinstance(instruction, Read):
+                answer = read(self._pond, device.work.iccid, instruction)
             else:
-                answer = call(self._pond, device.work.iccid, instruction)
+                answer = send(self._pond, device.work.iccid, instruction, self._check_lease)
         except DeviceError as error:
             answer = error
         except BaseException as error:
             answer = Broken(error)
         self._answers.put(Answered(device, instruction, key, answer))
+
+    def _check_lease(self) -> None:
+        if self._lease_age() > _FRESH_SECONDS:
+            raise not_sent("not sent: the run has slept, or the database is slow", Category.DATABASE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pondctl.clients.pond import PondClient
@@ -20,25 +21,24 @@ class Broken:
     error: BaseException
 
 
-def call(pond: PondClient, iccid: str, instruction: Read | Write) -> CallAnswer:
-    """Read or write once, as the client does it."""
+def read(pond: PondClient, iccid: str, instruction: Read) -> CallAnswer:
+    """Read, as the client does it."""
     if instruction is Read.PACKAGES:
         return pond.list_packages(iccid)
-    if instruction is Read.SERVICES:
-        return pond.get_services(iccid)
-    return _write(pond, iccid, instruction)
+    return pond.get_services(iccid)
 
 
-def _write(pond: PondClient, iccid: str, write: Write) -> Package | None:
+def send(pond: PondClient, iccid: str, write: Write, before: Callable[[], None]) -> Package | None:
+    """Write once; `before` is called in the very last moment, and what it raises is not sent."""
     match write:
         case Write(kind=StepKind.ADD_PACKAGE, package_type_id=int(type_id)):
-            return pond.add_package(iccid, type_id)
+            return pond.add_package(iccid, type_id, before)
         case Write(kind=StepKind.ACTIVATE_PACKAGE, package_id=str(package_id)):
-            pond.set_package_status(iccid, package_id, PackageStatus.ACTIVE)
+            pond.set_package_status(iccid, package_id, PackageStatus.ACTIVE, before)
         case Write(kind=StepKind.TERMINATE_PACKAGE, package_id=str(package_id)):
-            pond.set_package_status(iccid, package_id, PackageStatus.TERMINATED)
+            pond.set_package_status(iccid, package_id, PackageStatus.TERMINATED, before)
         case Write(kind=StepKind.SET_SERVICES, enabled=bool(enabled)):
-            pond.set_services(iccid, enabled=enabled)
+            pond.set_services(iccid, enabled=enabled, before=before)
         case _:
             raise AssertionError(f"no such write: {write.kind}")
     return None

@@ -11,6 +11,7 @@ from pondctl.db.step_records import NewClaim, StepKey, Subject
 from pondctl.db.unit import Unit
 from pondctl.errors import Category
 from pondctl.models import DeviceOutcome, Operation, Outcome
+from pondctl.services.auditing.trail import Trail
 from pondctl.services.lifecycle.instructions import Claimed
 from pondctl.services.lifecycle.request import Work
 from pondctl.services.running.run import is_alive, this_host
@@ -46,6 +47,7 @@ class Claiming:
     distributor_id: int
     bulk_change_id: int | None
     providers: Providers
+    trail: Trail
 
     def claim(self, unit: Unit, works: Sequence[Work], keys: Sequence[StepKey]) -> Begun:
         """Claim what is free. What a dead run holds is free; its unresolved writes come with the device."""
@@ -87,7 +89,11 @@ class Claiming:
         if not holders:
             return False
         dead = [run for run in map(unit.runs.get, sorted(holders)) if is_over(run)]
-        return sum(unit.claims.take_over(run) for run in dead) > 0
+        taken = [run for run in dead if unit.claims.take_over(run)]
+        for run in taken:
+            if run.state == RUNNING:
+                self.trail.seal(unit, run.run_id)
+        return bool(taken)
 
     def _reasons(self, unit: Unit, claims: Sequence[NewClaim]) -> dict[StepKey, str]:
         if not claims:
@@ -109,19 +115,21 @@ class Claiming:
 
 
 def inherited(unit: Unit, run_id: str, iccids: Sequence[str]) -> dict[str, Claimed]:
-    """What the journal says of devices that this run has claimed."""
+    """What the database says of devices that this run has claimed."""
     unit.steps.mark_cut(run_id, iccids)
     return known_of(unit, iccids)
 
 
 def known_of(unit: Unit, iccids: Sequence[str]) -> dict[str, Claimed]:
-    """What the journal says of devices; only read."""
+    """What the database says of devices; only read."""
     locks = unit.locks.find(iccids)
     unresolved = unit.steps.unresolved(iccids)
+    booked = unit.rate_plans.active_ids(iccids)
     return {
         iccid: Claimed(
             tuple(write for write in unresolved if write.iccid == iccid),
             locks[iccid].reason if iccid in locks else None,
+            frozenset(booked.get(iccid, ())),
         )
         for iccid in iccids
     }

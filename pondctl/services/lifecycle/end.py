@@ -64,7 +64,9 @@ class LifeEnd:
             self.bulk_end.early(run, counts, error)
         state = "interrupted" if self.stop.is_set() else "failed"
         try:
-            self.database.write(lambda unit: unit.runs.finish(self.run_id, state, counts, error.message))
+            self.database.write(
+                lambda unit: unit.runs.finish(self.run_id, state, counts, error.message, error.code)
+            )
         except PondctlError as trouble:
             # The trouble that ended the run is the one to tell; its lease runs out by itself.
             _log.warning("the end of the run could not be recorded", error=trouble.message)

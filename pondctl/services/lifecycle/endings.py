@@ -33,14 +33,16 @@ def in_trouble(iccid: str, trouble: DeviceError | Unproven, detail: str = "") ->
     """Temporary: `deferred`; permanent: `failed`; not known: `unknown`. `detail` says what stands now."""
     error = trouble.error if isinstance(trouble, Unproven) else trouble
     outcome = Outcome.DEFERRED if error.temporary else Outcome.FAILED
+    said = error.message
     if isinstance(trouble, Unproven):
         outcome = Outcome.UNKNOWN
+        said = f"the answer to a write was lost and could not be read back ({said})"
     return DeviceOutcome(
         iccid,
         outcome,
         category=error.category,
         carrier_state=error.carrier_state,
-        detail=f"{detail}: {error.message}" if detail else error.message,
+        detail=f"{detail}: {said}" if detail else said,
     )
 
 

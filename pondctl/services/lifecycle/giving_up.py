@@ -44,6 +44,7 @@ def give_up(database: Database, actor: Actor, stop: Stop, cause: Cause) -> RunRe
                 work_off(unit, cause.delivery, exhausted=True)
             unit.runs.finish(run_id, "done", {Outcome.FAILED: failed}, None)
 
+        run.counts = {Outcome.FAILED: failed}
         database.write(end)
     return RunResult("worker", run_id, {Outcome.FAILED: failed}, bulk_change_id=bulk_change_id)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import heapq
+import time
 from collections.abc import Iterator
 
 from pondctl.clients.pond_models import Package
 from pondctl.db.step_records import NewClaim, StepKey, StepState, WriteEnd
 from pondctl.errors import Category, DeviceError
-from pondctl.models import DeviceOutcome, Outcome
+from pondctl.models import Carrier, DeviceOutcome, Outcome
 from pondctl.services.lifecycle.carrier_calls import Broken, CallAnswer, state_of
 from pondctl.services.lifecycle.instructions import (
     Answer,
@@ -24,6 +25,7 @@ from pondctl.services.lifecycle.instructions import (
 )
 from pondctl.services.lifecycle.request import Work
 from pondctl.services.lifecycle.turn import Turn
+from pondctl.telemetry import metrics
 
 
 class InWork:
@@ -33,6 +35,7 @@ class InWork:
         self.work = work
         self.claim = claim
         self._steps = steps
+        self._began = time.monotonic()
         self._unresolved = {write.key for write in known.unresolved}
 
     @property
@@ -50,6 +53,8 @@ class InWork:
                 instruction = self._steps.send(None)
         except StopIteration as end:
             ended: Ended = end.value
+            seconds = time.monotonic() - self._began
+            metrics.observe("pondctl_device_seconds", seconds, carrier=Carrier.POND)
             return ended
         return instruction
 

@@ -102,10 +102,11 @@ Steps = Generator[Instruction, Answer, T]
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """What the journal says of a device that is claimed now."""
+    """What the database says of a device that is claimed now. `booked`: packages that are ACTIVE to it."""
 
     unresolved: tuple[UnresolvedWrite, ...] = ()
     locked: str | None = None
+    booked: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,23 +14,28 @@ from pondctl.models import Stop
 from pondctl.services.lifecycle.claiming import Begun, Claiming
 from pondctl.services.lifecycle.request import Work
 from pondctl.services.lifecycle.turn import Turn
+from pondctl.telemetry.audit import RunChain, end_of
 
 
 class Journal:
     """Used by the main thread alone."""
 
-    def __init__(self, database: Database, stop: Stop, claiming: Claiming) -> None:
+    def __init__(self, database: Database, stop: Stop, claiming: Claiming, chain: RunChain) -> None:
         self.run_id = claiming.run_id
+        self._chain = chain
         self._database = database
         self._stop = stop
         self._claiming = claiming
         self._sequence = 0
-        self._fenced_at = time.monotonic()
+        self._fenced_at = _clocks()
 
     @property
     def lease_age(self) -> float:
-        """Seconds since this thread last saw that the run still holds its lease."""
-        return time.monotonic() - self._fenced_at
+        """Seconds since this thread last saw that the run still holds its lease.
+
+        The monotonic clock stands still while a machine sleeps, its lease does not: the wall clock tells.
+        """
+        return max(now - then for now, then in zip(_clocks(), self._fenced_at, strict=True))
 
     def next_key(self) -> StepKey:
         """The name of a new step."""
@@ -55,14 +60,21 @@ class Journal:
     def commit(self, turn: Turn, works: Sequence[Work]) -> Begun:
         """Apply the turn and claim devices, in one transaction."""
         keys = [self.next_key() for _ in works]
-        began = time.monotonic()
+        entries, again = self._chain.sign(turn.audit()), False
+        began = _clocks()
 
         def write(unit: Unit) -> Begun:
+            nonlocal again
             self.fence(unit)
             turn.apply(unit)
+            # Redone, because a commit was not heard of: the rows may be there.
+            if entries and not (again and unit.audit_rows.end_of(self.run_id) == end_of(entries)):
+                unit.audit_rows.add(entries)
+            again = True
             return self._claiming.claim(unit, works, keys) if works else Begun()
 
         begun = self._database.write(write)
+        self._chain.added(entries)
         self._fenced_at = began
         return begun
 
@@ -78,3 +90,7 @@ class Journal:
             self._stop.request("lost")
             raise RunLostError(f"run {self.run_id} lost its lease: another run has taken over")
         self._stop.request("cancelled")
+
+
+def _clocks() -> tuple[float, float]:
+    return time.monotonic(), time.time()

@@ -11,6 +11,7 @@ from pondctl.db.batches import chunks
 from pondctl.db.database import Database
 from pondctl.errors import BusyError, NotFoundError, PondctlError, UsageError
 from pondctl.models import Operation, Outcome, Retry, RunResult, Stop
+from pondctl.services._visible import visible_run
 from pondctl.services.lifecycle.brake import Brake
 from pondctl.services.lifecycle.claiming import Claiming, is_over
 from pondctl.services.lifecycle.end import LifeEnd
@@ -52,7 +53,7 @@ class LifeCycle:
 
     def resumed(self, run_id: str) -> tuple[LifeRequest, Scope]:
         """What is left of an earlier run. Raises `BusyError` while it is alive."""
-        record = self.database.read(lambda unit: unit.runs.get(run_id))
+        record = self.database.read(lambda unit: visible_run(unit, run_id))
         if record.command not in set(Operation) - {Operation.SYNC}:
             raise UsageError(
                 f"run {run_id} was `{record.command}`, which is not resumed",
@@ -126,7 +127,7 @@ class LifeCycle:
     ) -> RunResult:
         bulk_end = self._bulk_end(request, cause)
         end = LifeEnd(self.database, self.stop, run.run_id, bulk_end)
-        journal = Journal(self.database, self.stop, self._claiming(run.run_id, request))
+        journal = Journal(self.database, self.stop, self._claiming(run.run_id, request), run.chain)
         brake = Brake(scope.total, self.limits.max_error_rate)
         engine = Engine(
             self.pond,
@@ -137,6 +138,7 @@ class LifeCycle:
             workers=request.workers,
             stop=self.stop,
         )
+        run.counts = engine.counts
         try:
             if scope.is_kept:
                 for lists in chunks(lists_of(scope, _TARGETS_A_ROW), _ROWS_AT_ONCE):
@@ -161,6 +163,7 @@ class LifeCycle:
             distributor_id=self.limits.distributor_id,
             bulk_change_id=bulk_change_id,
             providers=providers_of(request, self.limits, bulk_change),
+            trail=self.actor.trail,
         )
 
     def _bulk_end(self, request: LifeRequest, cause: Cause | None) -> SyncEnd | None:

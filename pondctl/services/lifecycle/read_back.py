@@ -51,11 +51,20 @@ def read_services() -> Steps[SimServices | DeviceError]:
 
 
 def known_packages(device: Claimed, settle_seconds: float) -> Steps[list[Package] | DeviceError | Unproven]:
-    """The packages, once it is known what earlier runs have done to them."""
+    """The packages, once it is known what earlier runs have done to them.
+
+    The carrier is asked first, and the database stands beside it: a listing that lacks a package which is
+    ACTIVE there may come from a carrier that lags behind, so that it is asked once more.
+    """
     lost = _lost(device.unresolved, _PACKAGE_KINDS, settle_seconds)
-    if not lost:
-        return (yield from read_packages())
-    return (yield from find_out(lost, settle_seconds))
+    if lost:
+        found: list[Package] | DeviceError | Unproven = yield from find_out(lost, settle_seconds)
+    else:
+        found = yield from read_packages()
+    if not isinstance(found, list) or device.booked <= {package.package_id for package in found}:
+        return found
+    yield Wait(_between(settle_seconds))
+    return (yield from read_packages())
 
 
 def known_services(device: Claimed, settle_seconds: float) -> Steps[SimServices | DeviceError | Unproven]:
@@ -121,7 +130,11 @@ def look(write: Write) -> Steps[bool | DeviceError]:
 
 def pauses(first: float, settle_seconds: float) -> tuple[float, ...]:
     """How long to wait before each of the readings that prove absence."""
-    return (first, *[min(settle_seconds / 10, _MOST_BETWEEN_SECONDS)] * (_READINGS - 1))
+    return (first, *[_between(settle_seconds)] * (_READINGS - 1))
+
+
+def _between(settle_seconds: float) -> float:
+    return min(settle_seconds / 10, _MOST_BETWEEN_SECONDS)
 
 
 def _stand_so(write: Write, services: SimServices) -> bool:

@@ -12,7 +12,7 @@ from pondctl.clients.pond_models import Package
 from pondctl.db.database import Database
 from pondctl.errors import Category, DeviceError
 from pondctl.models import DeviceOutcome, Operation, Outcome, Stop
-from pondctl.services.lifecycle.carrier_calls import call
+from pondctl.services.lifecycle.carrier_calls import read
 from pondctl.services.lifecycle.claiming import known_of
 from pondctl.services.lifecycle.in_work import as_answer
 from pondctl.services.lifecycle.instructions import Answer, Claimed, Ended, Plan, Read, Steps
@@ -81,9 +81,9 @@ class Rehearsal:
         finally:
             steps.close()
 
-    def _read(self, iccid: str, read: Read) -> Answer:
+    def _read(self, iccid: str, wanted: Read) -> Answer:
         try:
-            return as_answer(None, call(self._pond, iccid, read))
+            return as_answer(None, read(self._pond, iccid, wanted))
         except DeviceError as error:
             return error
 

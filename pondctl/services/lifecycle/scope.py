@@ -117,14 +117,15 @@ class BulkScope:
             lambda unit: list(unit.device_changes.duplicated_iccids(self._bulk_change_id))
         )
         several = set(map(normalize_iccid, raw))
-        total = wanted = without_type = 0
+        total = wanted = with_type = without_type = 0
         for work in self._judged():
             total += 1
             wanted += work.refusal is None
+            with_type += work.package_type_id is not None
             without_type += work.refusal is not None and work.refusal[1] is NO_PACKAGE_TYPE
             if work.iccid in several:
                 self._rows_of.setdefault(work.iccid, []).append(work)
-        if without_type and not wanted:
+        if without_type and not with_type:
             raise UsageError(
                 f"bulk change {self._bulk_change_id} names no package type",
                 hint="--package-type ID names one for all its rows",

@@ -22,8 +22,10 @@ from pondctl.errors import Category
 from pondctl.models import Carrier, DeviceOutcome, Outcome
 from pondctl.services.drift.pond_seen import pond_state
 from pondctl.services.lifecycle.instructions import Ended, Write
+from pondctl.services.lifecycle.on_record import answer_draft, change_draft, intent_draft
 from pondctl.services.lifecycle.step_log import outcome_entry, shown, step_entry
 from pondctl.services.syncing.judge import status_details
+from pondctl.telemetry.audit import Draft
 
 _GOOD = (Outcome.DONE, Outcome.UNCHANGED)
 _PERMANENT = (Outcome.FAILED, Outcome.SKIPPED)
@@ -42,6 +44,7 @@ class Turn:
     outcomes: list[DeviceOutcome] = field(default_factory=list)
     packages: dict[str, list[RatePlanRow]] = field(default_factory=dict)
     log: list[ChangeLogEntry] = field(default_factory=list)
+    ends_on_record: list[Draft] = field(default_factory=list)
 
     @property
     def is_empty(self) -> bool:
@@ -51,6 +54,7 @@ class Turn:
     def write_ended(self, subject: Subject, write: Write | None, end: WriteEnd) -> None:
         """A write has its answer, or (no `write`) one whose answer was lost was read back."""
         self.write_ends.append(end)
+        self.ends_on_record.append(answer_draft(subject, end))
         entry = step_entry(subject, write, end)
         self.log += [entry] if entry else []
 
@@ -66,6 +70,8 @@ class Turn:
         self.claim_ends.append(
             ClaimEnd(claim.key, claim.claim, str(outcome.outcome), packages, outcome.detail, category)
         )
+        if ended.before is not None and ended.before != ended.after:
+            self.ends_on_record.append(change_draft(claim.subject, outcome, packages))
         if ended.after is not None:
             provider = claim.subject.service_provider_id
             self.packages[outcome.iccid] = [_plan_row(package, provider) for package in ended.after]
@@ -73,6 +79,10 @@ class Turn:
     def released(self, claim: NewClaim) -> None:
         """A device was begun and is not decided: the run stops."""
         self.claim_ends.append(ClaimEnd(claim.key, claim.claim, CLAIM_RELEASED))
+
+    def audit(self) -> list[Draft]:
+        """What the audit trail says of this turn: what became of writes, then what is sent next."""
+        return [*self.ends_on_record, *map(intent_draft, self.intents)]
 
     def apply(self, unit: Unit) -> None:
         """Write everything."""

@@ -50,9 +50,9 @@ def remember(unit: Unit, delivery: Delivery) -> None:
 def work_off(unit: Unit, delivery: Delivery, *, exhausted: bool) -> None:
     """The end of a run that a message caused; where its retries are used up, it becomes a dead letter."""
     if exhausted:
-        bury(unit, delivery, Category.RETRIES_EXHAUSTED, "the deadline has passed or the retries are used up")
-    else:
-        remember(unit, delivery)
+        reason = "the deadline has passed or the retries are used up"
+        unit.dead_letters.add(letter_of(delivery, Category.RETRIES_EXHAUSTED, reason))
+    unit.afterwards(lambda unit: remember(unit, delivery))
 
 
 def copy_later(unit: Unit, delivery: Delivery, delay_seconds: float, *, error: str | None = None) -> None:

@@ -15,9 +15,10 @@ from pondctl.services.syncing.next_check import Cause, NextCheck
 def queue_check(
     unit: Unit, queue_name: str, bulk_change_id: int, check: NextCheck, cause: Cause | None
 ) -> Retry:
-    """Queue `check`, but where another one waits: then that one is returned. The cause itself is
-    worked off by now, so two chains of checks for one bulk change become one."""
-    waiting = unit.messages.waiting_for(bulk_change_id)
+    """Queue `check`, but where another one than its cause waits: then that one is returned, so that two
+    chains of checks for one bulk change become one."""
+    own_key = cause.delivery.key if cause and cause.delivery else None
+    waiting = [each for each in unit.messages.waiting_for(bulk_change_id) if each.key != own_key]
     if waiting:
         first = min(waiting, key=lambda message: message.seconds_until_due)
         return Retry(first.retry_number, max(0, round(first.seconds_until_due)))

@@ -47,6 +47,24 @@ class Forgotten:
             _log.info("forgotten bulk changes found", count=len(queued), bulk_change_ids=queued[:20])
         return len(queued)
 
+    def find_stuck(self, unit: Unit, seconds: float) -> list[int]:
+        """Bulk changes of either carrier that were begun, and have had no check and no run for so long."""
+        found: list[int] = []
+        after_id = 0
+        while len(found) < MOST:
+            page = unit.open_work.page_forgotten(
+                after_id, _PAGE, oldest_seconds=OLDEST_SECONDS, quiet_seconds=seconds
+            )
+            if not page:
+                break
+            after_id = page[-1].id
+            ids = [each.id for each in page if self.rules.carrier_of(each.service_provider_id)]
+            ends = unit.vitals.last_ends([f"bulk_change:{each}" for each in ids])
+            quiet = [each for each in ids if ends.get(f"bulk_change:{each}", seconds) >= seconds]
+            waited_for = self._waited_for(unit, quiet)
+            found += [each for each in quiet if each not in waited_for]
+        return found[:MOST]
+
     def _is_due(self, unit: Unit) -> bool:
         last = unit.meta.get(_TURN)
         return last is None or unit.now() - datetime.fromisoformat(last) >= timedelta(seconds=EVERY_SECONDS)
@@ -95,13 +113,13 @@ class Forgotten:
         ids = [bulk_change.id for bulk_change in page]
         if not ids:
             return []
-        coming = unit.deliveries.coming(self.queue_name, ids)
-        recent = unit.deliveries.made_since(_PREFIX, AGAIN_SECONDS, ids)
+        waited_for = self._waited_for(unit, ids) | unit.deliveries.made_since(_PREFIX, AGAIN_SECONDS, ids)
+        return [bulk_change for bulk_change in page if bulk_change.id not in waited_for]
+
+    def _waited_for(self, unit: Unit, ids: Sequence[int]) -> set[int]:
+        """Those that a check or a live run will look at."""
+        if not ids:
+            return set()
         leased = unit.deliveries.leased([f"bulk_change:{each}" for each in ids])
-        return [
-            bulk_change
-            for bulk_change in page
-            if bulk_change.id not in coming
-            and bulk_change.id not in recent
-            and f"bulk_change:{bulk_change.id}" not in leased
-        ]
+        held = {each for each in ids if f"bulk_change:{each}" in leased}
+        return held | set(unit.deliveries.coming(self.queue_name, ids))

@@ -83,9 +83,9 @@ class Handling:
         """Do it; what goes wrong is in the answer. Only what is committed may be deleted."""
         delivery = task.delivery
         message = delivery.message
-        with log_context(message=delivery.key, bulk_change_id=message.bulk_change_id if message else None):
+        with log_context(message_id=delivery.key, bulk_change_id=message.bulk_change_id if message else None):
             handled = self._safely(task, lambda task: self._do(task, stop))
-            _log.info("message handled", what=handled.word)
+            _log.info("message handled", handled=handled.word)
         return handled
 
     def postpone(self, task: Task) -> Handled:

@@ -72,6 +72,15 @@ class Outbox:
         if trouble is not None:
             _log.warning("messages of other bulk changes were not sent", error=trouble.message)
 
+    def require_all_sent(self) -> None:
+        """Raises where messages stay here that the queue did not take."""
+        count, error = self.database.read(lambda unit: unit.messages.unsent(self.queue_name))
+        if count:
+            raise QueueUnavailableError(
+                f"messages that could not be sent to {self.queue.name}: {count:,}, for one of them: {error}",
+                hint="they are kept in the outbox: the next run or `pondctl worker` sends them",
+            )
+
     def _claim(self, unit: Unit) -> tuple[list[QueueMessage], datetime]:
         ahead = self.queue.longest_delay_seconds != 0
         batch = unit.messages.receive(self.queue_name, _BATCH, _CLAIM_SECONDS, ahead=ahead)
@@ -131,7 +140,9 @@ def _record(unit: Unit, batch: Sequence[QueueMessage], results: Sequence[BatchRe
         else:
             pause = min(_AGAIN_SECONDS * 2 ** min(message.receive_count - 1, 10), _LONGEST_PAUSE)
             unit.messages.note_error(message, result.error, pause)
-            _log.warning("message not sent", key=message.key, error=result.error, again_in_seconds=pause)
+            _log.warning(
+                "message not sent", message_id=message.key, error=result.error, retry_in_seconds=pause
+            )
 
 
 def _bury(unit: Unit, message: QueueMessage, error: str) -> None:
@@ -150,4 +161,4 @@ def _bury(unit: Unit, message: QueueMessage, error: str) -> None:
         )
     )
     unit.messages.delete(message)
-    _log.error("message refused for good", key=message.key, error=error)
+    _log.error("message refused for good", message_id=message.key, error=error)

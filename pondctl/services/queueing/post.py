@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 from typing import Final
 
 from pondctl.clients.queue import BatchResult, Queue, ReceivedMessage
-from pondctl.errors import PondctlError
+from pondctl.errors import PermissionDeniedError, PondctlError
 from pondctl.services.queueing.dispatch import Way
 from pondctl.services.queueing.errands import Errands
 from pondctl.services.queueing.hand import Hand
@@ -37,7 +37,8 @@ class Looked:
 class Post:
     """What the errands bring back are events, which `run_events` runs on the caller's thread.
 
-    `polls` and `asked`: polls under way, and the messages they may bring.
+    `polls` and `asked`: polls under way, and the messages they may bring. `trouble`: why nothing more
+    should be received. Without the right to delete, say, each message would come again and again.
     """
 
     def __init__(
@@ -53,11 +54,17 @@ class Post:
         self._others = 0
         self.polls = self.asked = 0
         self.chores_run = False
+        self.trouble: Exception | None = None
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing is under way or waits to be looked at."""
-        return not (self.polls or self._others or self.chores_run)
+        return self.is_quiet and not self.chores_run
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no poll, delete or give-back is under way."""
+        return not (self.polls or self._others)
 
     def run_events(self, seconds: float) -> bool:
         """Wait for an event, and run all there are; False where none came."""
@@ -205,6 +212,8 @@ class Post:
         def work() -> None:
             try:
                 errand()
+            except Exception as error:
+                self.trouble = error
             finally:
                 self.tell(ended)
 
@@ -216,4 +225,6 @@ class Post:
             return [result.key for result in call(receipts) if not result.ok]
         except PondctlError as error:
             _log.warning("queue trouble", error=error.message)
+            if isinstance(error, PermissionDeniedError):
+                self.trouble = error
             return list(receipts)

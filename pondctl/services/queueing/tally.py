@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from pondctl.errors import ExitCode
 from pondctl.services.queueing.tasks import Handled
+from pondctl.telemetry import metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +34,14 @@ class Tally:
     def count(self, handled: Handled) -> None:
         """One more message."""
         self.words[handled.word] += 1
+        metrics.count("pondctl_messages_total", became=handled.word)
         self.dead += handled.dead
 
     def as_record(self) -> dict[str, object]:
         """For the reader, at the end."""
-        return {"command": "worker", "received": self.received, **self.words, "dead_letters": self.dead}
+        status = "partial" if self.dead else "success"
+        counts = {"received": self.received, **self.words, "dead_letters": self.dead}
+        return {"command": "worker", "status": status, **counts}
 
     @property
     def exit_code(self) -> ExitCode:

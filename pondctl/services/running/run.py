@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import hashlib
+import json
 import os
 import platform
 import secrets
@@ -17,7 +17,8 @@ from pathlib import Path
 import psutil
 
 from pondctl.db.database import Database
-from pondctl.db.records import NewRun
+from pondctl.db.records import NewRun, RunRecord
+from pondctl.db.runs import ABANDONED
 from pondctl.db.unit import Unit
 from pondctl.errors import (
     InterruptedRunError,
@@ -26,8 +27,14 @@ from pondctl.errors import (
     TerminatedRunError,
     UnavailableError,
 )
-from pondctl.models import Stop
+from pondctl.models import Outcome, Stop
+from pondctl.services.auditing.trail import Trail
+from pondctl.services.running.measure import measure_run
+from pondctl.services.running.user import user_name
+from pondctl.telemetry.audit import AuditEntry, Draft, Link, RunChain, without_secrets
+from pondctl.telemetry.call_times import take_calls
 from pondctl.telemetry.logger import Logger
+from pondctl.telemetry.logs import in_log_context, log_context
 
 _HEARTBEAT_SECONDS = 10.0
 # The lease is 45 s in database time; without a heartbeat for this long it may be somebody else's.
@@ -37,9 +44,10 @@ _log = Logger()
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who runs this, on which profile, and why."""
+    """Who runs this, on which profile, and why; and where that goes on record."""
 
     profile: str
+    trail: Trail
     reason: str | None = None
 
 
@@ -51,11 +59,15 @@ def new_run_id() -> str:
 class Run:
     """A claimed run. Each batch calls `fence` in its own transaction: without a lease it writes nothing."""
 
-    def __init__(self, run_id: str, database: Database, stop: Stop) -> None:
-        self.run_id = run_id
+    def __init__(self, chain: RunChain, database: Database, stop: Stop) -> None:
+        self.run_id = chain.run_id
+        self.chain = chain
         self._database = database
         self._stop = stop
         self._over = threading.Event()
+        self._began = time.monotonic()
+        # What became of devices until now, kept by whoever works: it is told also of a run that breaks off.
+        self.counts: Mapping[Outcome, int] = {}
 
     def fence(self, unit: Unit) -> None:
         """Renew the lease within `unit`; raises `RunLostError` when another run has taken over."""
@@ -84,6 +96,11 @@ class Run:
         """Stop the heartbeat."""
         self._over.set()
 
+    @property
+    def seconds(self) -> float:
+        """How long it has lasted."""
+        return time.monotonic() - self._began
+
 
 @contextmanager
 def claimed_run(
@@ -98,30 +115,74 @@ def claimed_run(
 ) -> Iterator[Run]:
     """Claim `target` for this run and keep the claim alive; release it however the block ends.
 
-    Raises `BusyError` when another run holds it. The block itself records how it ended well
-    (`unit.runs.finish`, in the transaction of its last effect); an exception is recorded here.
+    Raises `BusyError` when another run holds it, and where the run cannot be put on record. The block
+    itself records how it ended well (`unit.runs.finish`, in the transaction of its last effect); an
+    exception is recorded here.
     """
     new = _describe(run_id, command, target, actor, arguments)
-    database.write(lambda unit: unit.runs.claim(new, is_alive))
-    run = Run(run_id, database, stop)
-    heart = threading.Thread(target=run.keep_alive, name="heartbeat", daemon=True)
-    heart.start()
-    try:
-        yield run
-    except BaseException as error:
-        _record_end(database, run_id, error)
-        raise
-    finally:
-        run.end()
-        heart.join(timeout=5)
+    with log_context(run_id=run_id, **_item(target)):
+        begun = database.write(lambda unit: _claim(unit, new, actor.trail))
+        run = Run(actor.trail.chain_of(begun), database, stop)
+        heart = threading.Thread(target=in_log_context(run.keep_alive), name="heartbeat", daemon=True)
+        heart.start()
+        state = "done"
+        try:
+            yield run
+        except BaseException as error:
+            state = _END_STATES.get(type(error), "failed")
+            _record_end(database, run, state, error)
+            raise
+        finally:
+            run.end()
+            heart.join(timeout=5)
+            _keep_calls(database, run_id)
+            _put_end_on_record(database, run.chain, actor.trail)
+            measure_run(database, run_id, command, state=state, seconds=run.seconds, counts=run.counts)
 
 
 def record_run(
     unit: Unit, *, run_id: str, command: str, actor: Actor, arguments: Mapping[str, object]
 ) -> None:
     """Keep a run that begins and ends in this very transaction: it needs no lease and no heartbeat."""
-    unit.runs.claim(_describe(run_id, command, None, actor, arguments), is_alive)
+    begun = _claim(unit, _describe(run_id, command, None, actor, arguments), actor.trail)
     unit.runs.finish(run_id, "done", {}, None)
+    ended = _ended(unit.runs.get(run_id), Link(0, begun.mac))
+    actor.trail.append(unit, ended)
+    actor.trail.run_ids.append(run_id)
+
+
+def _claim(unit: Unit, new: NewRun, trail: Trail) -> AuditEntry:
+    dead = unit.runs.claim(new, is_alive)
+    if dead is not None:
+        trail.seal(unit, dead)
+    body = {"target": new.target, "arguments": without_secrets(new.arguments)}
+    return trail.append(unit, Draft("run.begun", new.command, body, new.run_id, new.reason))
+
+
+def _ended(run: RunRecord, end: Link) -> Draft:
+    """Also says where the run's own chain ends, so that nothing can be cut from it."""
+    body = {"state": run.state, "counts": dict(run.counts), "error": run.error}
+    return Draft(
+        "run.ended",
+        run.command,
+        {**without_secrets(body), "rows": end.sequence, "last": end.mac},
+        run.run_id,
+        run.reason,
+    )
+
+
+def _put_end_on_record(database: Database, chain: RunChain, trail: Trail) -> None:
+    def write(unit: Unit) -> AuditEntry | None:
+        run = unit.runs.get(chain.run_id)
+        # Who took over has sealed the chain already.
+        return None if run.state == ABANDONED else trail.append(unit, _ended(run, chain.end))
+
+    try:
+        ended = database.write(write)
+    except PondctlError as error:
+        _log.error("the audit trail lacks the end of a run", run_id=chain.run_id, error=error.message)
+    else:
+        trail.keep_head(*filter(None, [ended]))
 
 
 def raise_if_stopped(stop: Stop, how_to_go_on: str) -> None:
@@ -135,6 +196,11 @@ def raise_if_stopped(stop: Stop, how_to_go_on: str) -> None:
     if stop.why == "lost":
         raise RunLostError("the lease of this run was lost", hint=how_to_go_on)
     raise UnavailableError(f"stopped: {stop.why}", hint=how_to_go_on)
+
+
+def calls_name(run_id: str) -> str:
+    """The name under which the response times of a run's calls are kept."""
+    return f"calls:{run_id}"
 
 
 def is_alive(pid: int, started: float) -> bool:
@@ -165,14 +231,6 @@ def _describe(
     )
 
 
-def user_name() -> str:
-    """Who runs this process, as the operating system says it."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a container without an entry for its user id
-        return f"uid {os.getuid()}"
-
-
 def this_host() -> str:
     """What makes a process number comparable: host name, boot, and PID namespace (containers)."""
     try:
@@ -184,14 +242,30 @@ def this_host() -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _record_end(database: Database, run_id: str, error: BaseException) -> None:
-    text = error.message if isinstance(error, PondctlError) else type(error).__name__
-    state = _END_STATES.get(type(error), "failed")
+def _record_end(database: Database, run: Run, state: str, error: BaseException) -> None:
+    text, code = type(error).__name__, "bug"
+    if isinstance(error, PondctlError):
+        text, code = error.message, error.code
     try:
-        database.write(lambda unit: unit.runs.finish(run_id, state, {}, text))
+        database.write(lambda unit: unit.runs.finish(run.run_id, state, run.counts, text, code))
     except PondctlError as trouble:
         # The lease runs out by itself; the trouble that ended the run is the one to tell.
         _log.warning("the end of the run could not be recorded", error=trouble.message)
+
+
+def _item(target: str | None) -> dict[str, object]:
+    kind, _, name = (target or "").partition(":")
+    return {"bulk_change_id": name} if kind == "bulk_change" else {}
+
+
+def _keep_calls(database: Database, run_id: str) -> None:
+    calls = take_calls(run_id)
+    if not calls:
+        return
+    try:
+        database.write(lambda unit: unit.meta.set(calls_name(run_id), json.dumps(calls)))
+    except PondctlError as trouble:
+        _log.warning("response times are not kept", error=trouble.message)
 
 
 _END_STATES: dict[type[BaseException], str] = {

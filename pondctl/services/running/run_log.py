@@ -48,5 +48,5 @@ class RunLog:
             status=result.status,
             counts={str(outcome): count for outcome, count in result.counts.items()},
             retry_number=retry.retry_number if retry else None,
-            next_check_seconds=retry.delay_seconds if retry else None,
+            retry_in_seconds=retry.delay_seconds if retry else None,
         )

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 from pondctl.errors import DeviceError
 from pondctl.models import Stop
+from pondctl.telemetry.logs import in_log_context
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -97,7 +98,8 @@ class _Asking(Generic[T, A]):
 
     def _start_thread(self) -> None:
         # A daemon, or a generator that an error left unfinished would keep the program from ending.
-        thread = threading.Thread(target=self._work, name=f"ask-{len(self._threads)}", daemon=True)
+        work = in_log_context(self._work)
+        thread = threading.Thread(target=work, name=f"ask-{len(self._threads)}", daemon=True)
         self._threads.append(thread)
         thread.start()
 

@@ -14,6 +14,7 @@ from pondctl.services.queueing.deliveries import work_off
 from pondctl.services.queueing.enqueue import queue_check
 from pondctl.services.running.run import Run
 from pondctl.services.syncing.next_check import Cause, CheckPolicy, NextCheck, decide_next, same_again
+from pondctl.telemetry import metrics
 from pondctl.telemetry.logger import Logger
 
 _OPEN = (BulkStatus.NEW, BulkStatus.PENDING, BulkStatus.PROCESSING)
@@ -56,7 +57,11 @@ class SyncEnd:
             unit.runs.finish(run.run_id, "done", counts, None)
             return retry
 
-        return self._database.write(end)
+        retry = self._database.write(end)
+        if retry is not None:
+            why = "retry" if counts.get(Outcome.DEFERRED) else "planned"
+            metrics.count("pondctl_checks_queued_total", why=why)
+        return retry
 
     def early(self, run: Run, counts: Mapping[Outcome, int], error: PondctlError) -> None:
         """Trouble ended the run; what was decided is saved. The same check is queued again where

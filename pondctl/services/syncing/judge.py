@@ -104,7 +104,7 @@ def judge_answer(
     again while a new request is under way. Where the state does not contradict it, it is kept beside it.
     """
     if isinstance(answer, DeviceError):
-        return _judge_error(change, iccid, answer)
+        return judge_error(change, iccid, answer)
     target = target_of(change.change_request)
     state = answer.carrier_state
     if target is not DeviceState.ACTIVE:
@@ -159,7 +159,8 @@ def guarded(change: DeviceChange, iccid: str, reason: str) -> Verdict:
     return _verdict(change, iccid, Outcome.SKIPPED, Effect.NOTHING, category=Category.GUARDED, detail=reason)
 
 
-def _judge_error(change: DeviceChange, iccid: str, error: DeviceError) -> Verdict:
+def judge_error(change: DeviceChange, iccid: str, error: DeviceError) -> Verdict:
+    """Decide a row by the carrier's refusal to tell: temporary trouble waits, the rest is for good."""
     outcome, effect = (Outcome.DEFERRED, Effect.NOTED) if error.temporary else (Outcome.FAILED, Effect.FAILED)
     return _verdict(
         change,

@@ -40,7 +40,7 @@ class OpenRows:
                 lambda unit: unit.device_changes.page_work(self.bulk_change_id, after, _PAGE)
             )
         while ids := self._only.after(after, _PAGE):
-            if page := self._chosen(ids):
+            if page := self.pick(ids):
                 return page
             after = ids[-1]
         return []
@@ -59,7 +59,8 @@ class OpenRows:
             after = page[-1].id
             yield from (i for row in page if (i := normalize_iccid(row.iccid)) and not seen.add(i))
 
-    def _chosen(self, ids: list[int]) -> list[DeviceChange]:
+    def pick(self, ids: list[int]) -> list[DeviceChange]:
+        """Those of these rows that are still work, in the order of their ids."""
         bulk_change_id = self.bulk_change_id
         rows = self._database.read(lambda unit: unit.chosen_rows.work_among(bulk_change_id, ids))
         if not self._as_if_open:

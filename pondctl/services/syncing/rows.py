@@ -32,6 +32,8 @@ class RowWriter:
         self._batch: list[tuple[Verdict, bool]] = []
         self._batch_began = time.monotonic()
         self.counts: Counter[Outcome] = Counter()
+        if run is not None:
+            run.counts = self.counts
         # Rows that will not be looked at again by themselves: the header ends in ERROR.
         self.exhausted = False
 

@@ -41,21 +41,33 @@ def plan(strategy: Strategy, wanted: int, account_size: int | None) -> Plan:
             return Plan(0, "one lookup a device: the account's size is not known")
         return Plan(
             wanted - 1,
-            f"the account's size is not known: it is read as long as that is cheaper than {wanted} lookups",
+            f"the account's size is not known: it is read as long as that is cheaper than {_lookups(wanted)}",
         )
     pages = max(1, ceil(account_size / _PAGE))
     if pages < wanted:
-        return Plan(2 * pages, f"{pages} pages of the account instead of {wanted} lookups")
-    return Plan(0, f"{wanted} lookups instead of {pages} pages of the account")
+        return Plan(2 * pages, f"{_pages(pages)} instead of {_lookups(wanted)}")
+    return Plan(0, f"{_lookups(wanted)} instead of {_pages(pages)}")
+
+
+def _pages(count: int) -> str:
+    return f"{count:,} {'page' if count == 1 else 'pages'} of the account"
+
+
+def _lookups(count: int) -> str:
+    return f"{count:,} {'lookup' if count == 1 else 'lookups'}"
 
 
 @dataclass(slots=True)
 class Scan:
-    """What a scan has shown. Only a complete one says how large the account is."""
+    """What a scan has shown. Only a complete one says how large the account is.
+
+    `trouble`: what broke it off; one that was read only as far as it was cheaper has none.
+    """
 
     scratch: Scratch
     devices: int = 0
     complete: bool = False
+    trouble: str | None = None
 
     def record(self, database: Database, run: Run, bulk_change_id: int, account: str) -> None:
         """Leave one log entry for all that was read; a complete scan tells the size for next time."""
@@ -64,8 +76,8 @@ class Scan:
             device_change_id=None,
             description=f"pondctl sync-bulk: {self.devices} devices of the account read in one scan"
             + ("" if self.complete else " (incomplete)"),
-            has_errors=not self.complete,
-            error_text=None,
+            has_errors=self.trouble is not None,
+            error_text=self.trouble,
             request_text=f"run {run.run_id}: read the account at ThingSpace",
             response_text=None,
             response_status=BulkStatus.PROCESSED,
@@ -98,6 +110,7 @@ def scanned(
         try:
             _read(thingspace, chosen, scan, report, stop)
         except (ListingError, DeviceError) as error:
+            scan.trouble = error.message
             _log.warning("the account listing is incomplete", reason=error.message)
         yield scan
 

@@ -9,20 +9,23 @@ from functools import cached_property
 from pondctl.clients.thingspace import ThingSpaceClient
 from pondctl.db.scratch import Scratch
 from pondctl.errors import CarrierUnavailableError, Category, DeviceError
-from pondctl.models import Device, DeviceChange, DeviceState, Outcome, Stop, normalize_iccid
+from pondctl.models import Carrier, Device, DeviceChange, DeviceState, Outcome, Stop, normalize_iccid
 from pondctl.services.syncing.ask import ask_all
+from pondctl.services.syncing.held import Held
 from pondctl.services.syncing.judge import (
     BadRequestError,
     Verdict,
     exhausted,
     guarded,
     judge_answer,
+    judge_error,
     judge_row,
     target_of,
 )
 from pondctl.services.syncing.next_check import made_progress
 from pondctl.services.syncing.open_rows import OpenRows
 from pondctl.services.syncing.rows import RowWriter
+from pondctl.telemetry import metrics
 
 _NO_ANSWER = (Category.NETWORK, Category.CARRIER_UNAVAILABLE)
 # From this many devices on, more than half unknown to the carrier smells of a wrong account.
@@ -65,10 +68,10 @@ class RowSync:
         self._last_try = last_try
         self._scratch: Scratch | None = None
         self._found = 0
-        self._not_found: list[tuple[_Asked, Verdict]] = []
+        self._not_found = Held(work)
         self._answered = False
         self._unanswered: list[tuple[_Asked, Verdict]] = []
-        self._in_trouble: list[tuple[_Asked, Verdict]] = []
+        self._in_trouble = Held(work)
         self._same_device: dict[str, list[DeviceChange]] = {}
         self._guarded = 0
 
@@ -145,7 +148,8 @@ class RowSync:
         return first
 
     def _ask(self, asked: _Asked) -> Device:
-        return self._thingspace.get_device(asked.iccid)
+        with metrics.timed("pondctl_device_seconds", carrier=Carrier.THINGSPACE):
+            return self._thingspace.get_device(asked.iccid)
 
     def _take(self, asked: _Asked, answer: Device | DeviceError) -> None:
         if isinstance(answer, DeviceError) and answer.category is Category.CANCELLED:
@@ -174,21 +178,22 @@ class RowSync:
         if verdict.outcome.category is Category.NOT_FOUND:
             self._hold_not_found(asked, verdict)
         elif verdict.outcome.outcome is Outcome.DEFERRED and self._last_try:
-            self._in_trouble.append((asked, verdict))
+            self._in_trouble.add(asked.change, verdict.outcome)
         else:
             self._found += verdict.outcome.outcome is not Outcome.DEFERRED
             self._writer.add(verdict, logged=logged)
 
     def _hold_not_found(self, asked: _Asked, verdict: Verdict) -> None:
         """Keep it until it is sure that not most of the devices are unknown."""
-        self._not_found.append((asked, verdict))
         if self._accept_not_found or 2 * self._found >= self.total:
             self._release_not_found()
+            self._writer.add(verdict)
+        else:
+            self._not_found.add(asked.change, verdict.outcome)
 
     def _release_not_found(self) -> None:
-        for _, verdict in self._not_found:
-            self._writer.add(verdict)
-        self._not_found.clear()
+        for change, error in self._not_found.release():
+            self._writer.add(judge_error(change, _sent_as(change), error))
 
     def _settle_doubt(self) -> None:
         """At the end of a whole walk: unknown devices, and devices in their last try.
@@ -206,13 +211,18 @@ class RowSync:
         if known >= _GUARD_FROM and 2 * missing > known and not self._accept_not_found:
             self._guarded = missing
             reason = f"{missing} of {known} devices are not known at the carrier"
-            self._not_found = [(a, guarded(a.change, a.iccid, reason)) for a, _ in self._not_found]
+            for change, _ in self._not_found.release():
+                self._writer.add(guarded(change, _sent_as(change), reason))
         self._release_not_found()
         self._writer.flush()
         moved = made_progress(self._writer.counts)
-        for asked, verdict in self._in_trouble:
-            reason = f"retries used up: {verdict.outcome.detail}"
-            self._writer.add(verdict if moved else exhausted(asked.change, asked.iccid, reason))
+        for change, error in self._in_trouble.release():
+            iccid, reason = _sent_as(change), f"retries used up: {error.message}"
+            self._writer.add(judge_error(change, iccid, error) if moved else exhausted(change, iccid, reason))
+
+
+def _sent_as(change: DeviceChange) -> str:
+    return normalize_iccid(change.iccid) or ""
 
 
 def _needs_no_number(change: DeviceChange) -> bool:

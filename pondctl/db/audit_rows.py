@@ -1,0 +1,94 @@
+"""The rows of the audit trail: added and read, never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from pondctl.db.batches import execute_many
+from pondctl.db.driver_errors import Trouble, diagnose
+from pondctl.db.own_tables import OwnTables
+from pondctl.errors import DatabaseUnavailableError
+from pondctl.telemetry.audit import MAIN, AuditEntry, Link
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """Which rows; what is given narrows."""
+
+    run_id: str | None = None
+    actor: str | None = None
+    command: str | None = None
+    since: datetime | None = None
+
+
+class AuditRows:
+    """Reads and adds to the table `audit`."""
+
+    def __init__(self, connection: sa.Connection, tables: OwnTables) -> None:
+        self._connection = connection
+        self._table = tables.audit
+
+    def lock_end(self) -> Link | None:
+        """The end of the main chain; who asks is the next to add to it."""
+        # SQLite has locked everything already. Without the lock a unique index still keeps two rows
+        # from one place.
+        return self._end(MAIN, "WITH (UPDLOCK, HOLDLOCK)")
+
+    def end_of(self, chain: str) -> Link | None:
+        """Where a chain ends; None where it has no row."""
+        return self._end(chain, "")
+
+    def add(self, entries: Sequence[AuditEntry]) -> None:
+        """Add rows to the end of their chain; raises where that is refused, whatever the cause."""
+        rows = [entry._asdict() for entry in entries]
+        try:
+            execute_many(self._connection, sa.insert(self._table).inline(), rows)
+        except sa.exc.DBAPIError as error:
+            found = diagnose(error)
+            if found.trouble is not Trouble.OTHER:
+                raise
+            raise DatabaseUnavailableError(
+                f"the audit trail cannot be written, so nothing more is done: {found.words}",
+                hint="once it can be, run the same command again",
+            ) from error
+
+    def page(self, after_id: int, limit: int) -> list[tuple[int, AuditEntry]]:
+        """The next rows in the order in which they were written; `after_id` 0 begins."""
+        t = self._table.c
+        query = sa.select(t.id, *self._columns()).where(t.id > after_id).order_by(t.id).limit(limit)
+        return [(row[0], AuditEntry._make(row[1:])) for row in self._connection.execute(query).all()]
+
+    def newest(self, wanted: AuditFilter, before_id: int | None, limit: int) -> list[tuple[int, AuditEntry]]:
+        """The newest rows first; `before_id` goes on where a page ended."""
+        t = self._table.c
+        query = sa.select(t.id, *self._columns()).where(*self._narrowed(wanted)).order_by(t.id.desc())
+        if before_id is not None:
+            query = query.where(t.id < before_id)
+        return [(row[0], AuditEntry._make(row[1:])) for row in self._connection.execute(query.limit(limit))]
+
+    def count(self, wanted: AuditFilter) -> int:
+        """How many `newest` would give."""
+        query = sa.select(sa.func.count()).select_from(self._table).where(*self._narrowed(wanted))
+        return self._connection.execute(query).scalar_one()
+
+    def _end(self, chain: str, hint: str) -> Link | None:
+        t = self._table.c
+        query = sa.select(t.sequence, t.mac).where(t.chain == chain).order_by(t.sequence.desc()).limit(1)
+        if hint:
+            query = query.with_hint(self._table, hint, "mssql")
+        found = self._connection.execute(query).first()
+        return None if found is None else Link(found[0], found[1])
+
+    def _narrowed(self, wanted: AuditFilter) -> list[sa.ColumnElement[bool]]:
+        t = self._table.c
+        given = {t.run_id: wanted.run_id, t.actor: wanted.actor, t.command: wanted.command}
+        where = [column == value for column, value in given.items() if value is not None]
+        return [*where, t.recorded_at >= wanted.since] if wanted.since is not None else where
+
+    def _columns(self) -> Iterator[sa.Column[Any]]:
+        return (self._table.c[name] for name in AuditEntry._fields)

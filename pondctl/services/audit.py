@@ -1,0 +1,131 @@
+"""Look into the audit trail, and prove that nobody has touched it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from pondctl.db.audit_rows import AuditFilter
+from pondctl.db.database import Database
+from pondctl.db.unit import Unit
+from pondctl.errors import ExitCode
+from pondctl.services._since import read_since
+from pondctl.services.auditing.check import ChainCheck
+from pondctl.telemetry.audit import AuditEntry, AuditKey, Link
+
+_PAGE = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class AuditQuery:
+    """Which rows; what is given narrows. `since`: as people type it."""
+
+    run_id: str | None = None
+    actor: str | None = None
+    command: str | None = None
+    since: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditList:
+    """Rows, newest first, read as they are printed; and how many there are."""
+
+    rows: Iterator[Mapping[str, object]]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a look at every row has shown."""
+
+    record: Mapping[str, object]
+    exit_code: ExitCode
+
+
+def list_audit(database: Database, query: AuditQuery, limit: int | None) -> AuditList:
+    """The newest rows that the query means."""
+
+    def read(unit: Unit) -> tuple[AuditFilter, int]:
+        since = read_since(query.since, unit.now()) if query.since else None
+        wanted = AuditFilter(query.run_id, query.actor, query.command, since)
+        return wanted, unit.audit_rows.count(wanted)
+
+    wanted, total = database.read(read)
+    return AuditList(_lines(database, wanted, total if limit is None else min(limit, total)), total)
+
+
+def verify_audit(database: Database, keys: Mapping[str, AuditKey], kept_ends: Mapping[int, str]) -> Verdict:
+    """Go through all rows once; each of `kept_ends`, from outside the database, must be in the main chain."""
+    check = ChainCheck(keys, kept_ends)
+    after = 0
+    while check.bad is None and (page := database.read(partial(_page, after))):
+        after = page[-1][0]
+        for row_id, entry in page:
+            if not check.take(row_id, entry):
+                break
+    check.finish()
+    return Verdict(_told(check, bool(kept_ends)), ExitCode.OK if check.bad is None else ExitCode.PARTIAL)
+
+
+def read_end(text: str) -> Link | None:
+    """An end as `audit verify` prints it; None where it cannot be one."""
+    sequence, _, mac = text.partition(":")
+    is_one = sequence.isascii() and sequence.isdecimal() and len(mac) == 64 and mac.isalnum()  # noqa: PLR2004
+    return Link(int(sequence), mac) if is_one else None
+
+
+def _page(after: int, unit: Unit) -> list[tuple[int, AuditEntry]]:
+    return unit.audit_rows.page(after, _PAGE)
+
+
+def _told(check: ChainCheck, has_ends: bool) -> Mapping[str, object]:
+    end, bad = check.end, check.bad
+    return {
+        "whole": bad is None,
+        "rows": check.rows,
+        "head": f"{end.sequence}:{end.mac}",
+        "head_was_kept": has_ends,
+        "first_bad": None if bad is None else {"id": str(bad.row_id), "place": bad.place, "what": bad.what},
+        "open_actions": sorted(check.open_actions)[:100],
+        "open_writes": sorted(check.open_writes)[:100],
+        "open_runs": sorted(check.chains)[:100],
+    }
+
+
+def _lines(database: Database, wanted: AuditFilter, most: int) -> Iterator[Mapping[str, object]]:
+    before: int | None = None
+    while most > 0 and (page := database.read(partial(_newest, wanted, before, min(most, _PAGE)))):
+        before = page[-1][0]
+        most -= len(page)
+        for row_id, entry in page:
+            yield _line(row_id, entry)
+
+
+def _newest(wanted: AuditFilter, before: int | None, limit: int, unit: Unit) -> list[tuple[int, AuditEntry]]:
+    return unit.audit_rows.newest(wanted, before, limit)
+
+
+def _line(row_id: int, entry: AuditEntry) -> Mapping[str, object]:
+    return {
+        "id": str(row_id),
+        "place": f"{entry.chain}:{entry.sequence}",
+        "recorded": entry.recorded_at,
+        "event": entry.event,
+        "command": entry.command,
+        "actor": entry.actor,
+        "host": entry.host,
+        "profile": entry.profile,
+        "run_id": entry.run_id,
+        "device": entry.device,
+        "reason": entry.reason,
+        "body": _read(entry.body),
+    }
+
+
+def _read(body: str) -> object:
+    try:
+        return json.loads(body)
+    except ValueError:  # somebody has been at it; `audit verify` says so
+        return body

@@ -1,0 +1,176 @@
+"""The audit trail's arithmetic: a row signs all it says and the row before it, with a key kept elsewhere.
+
+Rows stand in chains. Each run has one of its own, so that runs do not wait for each other; what an
+operator does, and where each run begins and ends, stands in the main chain.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from pondctl.telemetry.logs import printable
+from pondctl.telemetry.redact import redact
+
+MAIN: Final = "main"
+# What the first row of the main chain has before it.
+NOTHING: Final = "0" * 64
+_LISTED: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """Who does it, from where, under which profile."""
+
+    actor: str
+    host: str
+    profile: str
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a row will say, before it has its place in a chain."""
+
+    event: str
+    command: str
+    body: Mapping[str, object] = field(default_factory=dict)
+    run_id: str | None = None
+    reason: str | None = None
+    device: str | None = None
+
+
+class AuditEntry(NamedTuple):
+    """One row, in the order in which its table is read. A tuple: a million of them are verified in one go."""
+
+    chain: str
+    sequence: int
+    run_id: str | None
+    event: str
+    command: str
+    actor: str
+    host: str
+    profile: str
+    reason: str | None
+    device: str | None
+    body: str
+    recorded_at: datetime
+    key_id: str
+    previous_mac: str
+    mac: str
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Where a chain ends by now."""
+
+    sequence: int
+    mac: str
+
+
+class AuditKey:
+    """Signs rows. `id` tells keys apart without giving anything away."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+        self.id = hmac.digest(secret, b"pondctl audit key", "sha256").hex()[:16]
+
+    def sign(self, entry: AuditEntry) -> str:
+        """The mac that belongs to all else in the row."""
+        return hmac.digest(self._secret, _encode(entry), "sha256").hex()
+
+    def is_right(self, entry: AuditEntry) -> bool:
+        """Whether the row says what it said when it was signed."""
+        return hmac.compare_digest(self.sign(entry), entry.mac.encode("ascii", "replace").decode())
+
+    def add(self, chain: str, last: Link, draft: Draft, who: Who, now: datetime) -> AuditEntry:
+        """The row that follows `last`."""
+        entry = AuditEntry(
+            chain=chain,
+            sequence=last.sequence + 1,
+            run_id=draft.run_id,
+            event=draft.event,
+            command=_clean(draft.command, 60),
+            actor=_clean(who.actor, 200),
+            host=_clean(who.host, 200),
+            profile=_clean(who.profile, 100),
+            reason=None if draft.reason is None else _clean(draft.reason),
+            device=draft.device,
+            body=json.dumps(draft.body, separators=(",", ":"), default=str),
+            # As every database gives it back.
+            recorded_at=now.replace(microsecond=now.microsecond // 1000 * 1000),
+            key_id=self.id,
+            previous_mac=last.mac,
+            mac="",
+        )
+        return entry._replace(mac=self.sign(entry))
+
+
+class RunChain:
+    """The chain of one run. It is alone in it, so that it knows the end of it without looking."""
+
+    def __init__(self, key: AuditKey, who: Who, begun: AuditEntry) -> None:
+        self._key = key
+        self._who = who
+        self._begun = begun
+        self._began = time.monotonic()
+        self.run_id = begun.run_id or ""
+        self.end = Link(0, begun.mac)
+
+    def sign(self, drafts: Sequence[Draft]) -> list[AuditEntry]:
+        """The rows that come next; they are part of the chain once `added` says so."""
+        now = self._begun.recorded_at + timedelta(seconds=time.monotonic() - self._began)
+        last, entries = self.end, []
+        for draft in drafts:
+            of_run = replace(
+                draft, command=self._begun.command, run_id=self.run_id, reason=self._begun.reason
+            )
+            entries.append(self._key.add(self.run_id, last, of_run, self._who, now))
+            last = end_of(entries)
+        return entries
+
+    def added(self, entries: Sequence[AuditEntry]) -> None:
+        """These are committed."""
+        if entries:
+            self.end = end_of(entries)
+
+
+def end_of(entries: Sequence[AuditEntry]) -> Link:
+    """Where the chain ends once these are in it."""
+    return Link(entries[-1].sequence, entries[-1].mac)
+
+
+def without_secrets(arguments: Mapping[str, object]) -> dict[str, object]:
+    """Arguments as they may be kept: no secret, devices as pseudonyms, of many the first ones."""
+    nothing: tuple[object, ...] = (None, [], ())
+    return {
+        name: _kept(value) for name, value in arguments.items() if value is not False and value not in nothing
+    }
+
+
+def _kept(value: object) -> object:
+    if isinstance(value, (list, tuple, set, frozenset)):
+        items = [_kept(item) for item in list(value)[:_LISTED]]
+        return [*items, f"and {len(value) - _LISTED} more"] if len(value) > _LISTED else items
+    if isinstance(value, Mapping):
+        return without_secrets({str(name): inner for name, inner in value.items()})
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    return _clean(str(value))
+
+
+def _clean(text: str, most: int | None = None) -> str:
+    """Text that every database takes and no terminal obeys, without secrets or device identifiers."""
+    return printable(str(redact(text)))[:most]
+
+
+def _encode(entry: AuditEntry) -> bytes:
+    """All but the mac; each value with its length, so that none can pass for two."""
+    *values, recorded_at, key_id, previous_mac, _mac = entry
+    texts = (*values, recorded_at.isoformat(" ", "milliseconds"), key_id, previous_mac)
+    said = "".join(["-" if value is None else f"{len(str(value))}:{value}" for value in texts])
+    return said.encode("utf-8", "surrogatepass")
