@@ -129,7 +129,7 @@ def confirm_many(app: AppContext, scope: Scope, verb: str, *, yes: bool, confirm
         return
     # At the prompt Ctrl-C ends the program at once: nothing has begun.
     app.stops_in_order = False
-    if not app.output.confirm(f"{what.capitalize()}?", str(len(scope.ids))):
+    if not app.output.confirm(f"{verb.capitalize()} all {len(scope.ids):,}?", str(len(scope.ids))):
         raise DeclinedError(f"declined: nothing to {verb}")
     app.stops_in_order = True
 
@@ -192,5 +192,10 @@ def _print(app: AppContext, result: DeskResult, code: ExitCode) -> None:
         names = ("id", "outcome", "detail", "key", "queue", "changes")
         output.table(rows, [Column(name) for name in names], exit_code=code)
         return
-    most = _SHOWN if output.format == "table" else None
-    output.record({**result.summary(), "letters": result.rows(not_done_only=most)}, exit_code=code)
+    if output.format == "json":
+        output.record({**result.summary(), "letters": result.rows()}, exit_code=code)
+        return
+    letters = result.rows(not_done_only=_SHOWN)
+    counts = ", ".join(f"{count:,} {word}" for word, count in result.counts.items()) or "none"
+    record = result.summary() | {"counts": counts} | ({"letters": letters} if letters else {})
+    output.record(record, exit_code=code)

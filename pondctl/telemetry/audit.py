@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from pondctl.telemetry.logs import printable
+from pondctl.telemetry.printable import printable
 from pondctl.telemetry.redact import redact
 
 MAIN: Final = "main"

@@ -9,12 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-import structlog
-
 from pondctl.telemetry.audit import Link
+from pondctl.telemetry.logger import Logger
 
 _TOO_LONG: Final = 65_536
-_log = structlog.get_logger()
+_log = Logger()
 
 
 class HeadFile:

@@ -9,8 +9,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-import structlog
-
+from pondctl.telemetry.logger import Logger
 from pondctl.telemetry.redact import redact, redact_text
 
 # So much of a body is looked at, and so much of it shown.
@@ -19,7 +18,7 @@ _SHOWN: Final = 8_000
 # Of a body that was cut, the end may be the beginning of a secret.
 _CUT_OFF: Final = 4_096
 
-_log = structlog.get_logger()
+_log = Logger()
 _switch = {"on": False}
 
 Headers = Iterable[tuple[str, str]]

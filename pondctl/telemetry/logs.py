@@ -7,7 +7,6 @@ exchange with a carrier. Libraries that log in their own way end in the same pla
 from __future__ import annotations
 
 import logging
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,15 +17,11 @@ from structlog.contextvars import bound_contextvars, get_contextvars, merge_cont
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from pondctl.telemetry.logger import library_level
+from pondctl.telemetry.printable import printable
 from pondctl.telemetry.redact import redact_event
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-# Everything that moves the cursor, changes direction or breaks the line, lone surrogates included.
-_UNPRINTABLE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff\ufff9-\ufffb]"
-)
 
 
 def configure(*, level: int = logging.WARNING, as_json: bool = True, stream: TextIO | None = None) -> None:
@@ -65,11 +60,6 @@ def in_log_context(work: Callable[P, R]) -> Callable[P, R]:
             return work(*args, **kwargs)
 
     return run
-
-
-def printable(text: str) -> str:
-    """Return `text` with control and direction characters spelled out: it cannot drive a terminal."""
-    return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 class _Unbreakable:

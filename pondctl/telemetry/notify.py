@@ -8,15 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-import structlog
-
 from pondctl.errors import ConfigurationError
 from pondctl.telemetry import metrics
+from pondctl.telemetry.logger import Logger
 
 EXTRA_HINT: Final = "pip install 'pondctl[notify]'"
 # One channel may take so long; one that hangs must not take the others' time as well.
 _CHANNEL_SECONDS: Final = 8.0
-_log = structlog.get_logger()
+_log = Logger()
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from pondctl.errors import ConfigurationError
 from pondctl.models import Outcome
 from pondctl.telemetry import notify
 from pondctl.telemetry.logger import Logger
-from pondctl.telemetry.logs import printable
+from pondctl.telemetry.printable import printable
 from pondctl.telemetry.redact import redact_text
 
 _LINES: Final = 30
