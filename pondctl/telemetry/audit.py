@@ -31,6 +31,10 @@ class Who:
     host: str
     profile: str
 
+    def cleaned(self) -> Who:
+        """As it may be kept; done once, as it stands in every row."""
+        return Who(_clean(self.actor, 200), _clean(self.host, 200), _clean(self.profile, 100))
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:
@@ -42,6 +46,11 @@ class Draft:
     run_id: str | None = None
     reason: str | None = None
     device: str | None = None
+
+    def cleaned(self) -> Draft:
+        """With a reason and a command that may be kept."""
+        reason = None if self.reason is None else _clean(self.reason)
+        return replace(self, command=_clean(self.command, 60), reason=reason)
 
 
 class AuditEntry(NamedTuple):
@@ -94,11 +103,11 @@ class AuditKey:
             sequence=last.sequence + 1,
             run_id=draft.run_id,
             event=draft.event,
-            command=_clean(draft.command, 60),
-            actor=_clean(who.actor, 200),
-            host=_clean(who.host, 200),
-            profile=_clean(who.profile, 100),
-            reason=None if draft.reason is None else _clean(draft.reason),
+            command=draft.command,
+            actor=who.actor,
+            host=who.host,
+            profile=who.profile,
+            reason=draft.reason,
             device=draft.device,
             body=json.dumps(draft.body, separators=(",", ":"), default=str),
             # As every database gives it back.

@@ -49,13 +49,13 @@ class Trail:
     @cached_property
     def who(self) -> Who:
         """Who runs this process."""
-        return Who(user_name(), platform.node(), self._profile)
+        return Who(user_name(), platform.node(), self._profile).cleaned()
 
     def append(self, unit: Unit, draft: Draft) -> AuditEntry:
         """Add to the main chain within `unit`. Once that is committed, hand the row to `keep_head`."""
         self._keep_device_keys(unit)
         last = unit.audit_rows.lock_end() or Link(0, NOTHING)
-        entry = self.key.add(MAIN, last, draft, self.who, unit.now())
+        entry = self.key.add(MAIN, last, draft.cleaned(), self.who, unit.now())
         unit.audit_rows.add([entry])
         return entry
 
