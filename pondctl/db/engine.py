@@ -94,8 +94,13 @@ def _open_to_look(file: Path, options: dict[str, Any], error: sqlite3.Operationa
 def _sqlserver_engine(address: Address) -> sa.Engine:
     options: dict[str, Any] = {}
     if address.freetds:
-        # Without these: HY090 on a bound parameter, and an error on the rollback that follows an error.
-        options = {"use_setinputsizes": False, "ignore_no_transaction_on_rollback": True}
+        # Without these: HY090 on a bound parameter, an error on the rollback that follows an error, and
+        # rows side by side in one VALUES, where a NULL (which it sends as varchar) meets numbers.
+        options = {
+            "use_setinputsizes": False,
+            "ignore_no_transaction_on_rollback": True,
+            "use_insertmanyvalues": False,
+        }
     elif address.url.get_driver_name() == "pyodbc":
         # FreeTDS crashes the interpreter with it.
         options = {"fast_executemany": True}

@@ -68,8 +68,8 @@ def _name_types(
 def keep_long_texts(engine: sa.Engine) -> None:
     """FreeTDS cuts a text of more than 4,000 letters off without a word, unless it is told of it."""
 
-    def tell(connection: sa.Connection, cursor: Any, statement: str, parameters: Any, *more: Any) -> None:
-        rows = parameters if more[1] else (parameters,)
+    def tell(connection: sa.Connection, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        rows = parameters if parameters and isinstance(parameters[0], tuple) else (parameters,)
         long = {place for row in rows for place, value in enumerate(row) if _is_long(value)}
         if long:
             sizes = [(_WLONGVARCHAR, 0, 0) if place in long else None for place in range(len(rows[0]))]
