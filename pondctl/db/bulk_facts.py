@@ -98,12 +98,19 @@ class BulkFacts:
         )
         return {row[0]: row[1] for row in self._connection.execute(query)}
 
-    def unresolved_row_ids(self, bulk_change_id: int) -> set[int]:
-        """Those rows themselves, of one bulk change."""
+    def unresolved_row_ids(self, bulk_change_ids: Collection[int]) -> dict[int, set[int]]:
+        """Those rows themselves."""
         t = self._step
-        unresolved = (t.state.in_(_UNRESOLVED), t.kind.not_in(_NO_WRITES), t.bulk_change_id == bulk_change_id)
-        query = sa.select(t.device_change_id).distinct().where(*unresolved)
-        return {row_id for row_id in self._connection.execute(query).scalars() if row_id is not None}
+        query = (
+            sa.select(t.bulk_change_id, t.device_change_id)
+            .where(t.state.in_(_UNRESOLVED), t.kind.not_in(_NO_WRITES), t.bulk_change_id.in_(bulk_change_ids))
+            .distinct()
+        )
+        found: dict[int, set[int]] = {}
+        for bulk_change_id, row_id in self._connection.execute(query):
+            if row_id is not None:
+                found.setdefault(bulk_change_id, set()).add(row_id)
+        return found
 
     def cancellations(self, bulk_change_ids: Collection[int]) -> dict[int, Cancellation]:
         """The last time that each of them was given up."""

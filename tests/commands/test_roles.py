@@ -29,7 +29,7 @@ def roles() -> dict[str, str]:
 
 
 def test_the_table_of_roles() -> None:
-    admin = {"db init", "db upgrade", "db prune", "device unlock", "device forget", "reconcile"}
+    admin = {"db init", "db upgrade", "db prune", "device unlock", "device forget", "reconcile", "doctor"}
     operator = {
         *("sync-bulk", "activate", "suspend", "resume", "terminate", "retry-failed", "worker", "ingest"),
         *(f"dead-letter {verb}" for verb in ("review", "requeue", "discard", "restore", "pull")),

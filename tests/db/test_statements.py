@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import inspect
 from datetime import datetime
-from functools import cached_property
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import sqlalchemy as sa
 
 from pondctl.db.bulk_changes import BulkChanges
 from pondctl.db.change_log import ChangeLog
+from pondctl.db.database import Database
 from pondctl.db.dead_letters import DeadLetters
 from pondctl.db.device_changes import DeviceChanges
 from pondctl.db.dialects import DATETIME, text, utc_in, utcnow
@@ -33,10 +33,17 @@ def test_no_method_is_left_that_neither_a_test_here_nor_a_service_calls(reposito
     assert [name for name in methods if f".{name}(" not in code] == []
 
 
-def test_repositories_are_built_when_first_used() -> None:
-    lazy = {name for name, kind in vars(Unit).items() if isinstance(kind, cached_property)}
+def test_repositories_are_built_when_first_used(database: Database) -> None:
+    def look(unit: Unit) -> tuple[set[str], set[str]]:
+        before = set(vars(unit))
+        unit.runs.list_recent(1)
+        return before, set(vars(unit))
 
-    assert {"bulk_changes", "device_changes", "runs", "messages", "dead_letters", "outcomes", "meta"} <= lazy
+    before, after = database.read(look)
+
+    assert "runs" not in before
+    assert {"runs", "state"} <= after
+    assert not after & {"bulk_changes", "device_changes", "messages", "host"}
 
 
 def test_times_come_from_the_servers_clock() -> None:

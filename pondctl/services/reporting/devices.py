@@ -41,7 +41,9 @@ class DeviceWalk:
 
     def rows(self) -> Iterator[Row]:
         """One row for each device change, by id."""
-        lost = self._database.read(lambda unit: unit.bulk_facts.unresolved_row_ids(self._bulk_change_id))
+        about = (self._bulk_change_id,)
+        found = self._database.read(lambda unit: unit.bulk_facts.unresolved_row_ids(about))
+        lost = found.get(self._bulk_change_id, set())
         after = 0
         while page := self._database.read(self._reader(after)):
             after = page[-1].id
