@@ -8,6 +8,6 @@ from pondctl.services.running.run import Actor
 from pondctl.telemetry.audit_head import HeadFile
 
 
-def tester(database: Database) -> Actor:
+def somebody(database: Database) -> Actor:
     """Somebody on the profile `test`."""
     return Actor("test", Trail(database, "test", lambda: b"k" * 32, HeadFile(database.state_address.shown)))

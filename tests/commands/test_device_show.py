@@ -298,14 +298,14 @@ def test_what_it_sees_is_observed(world: World) -> None:
 
 
 @pytest.mark.usefixtures("read_only_login")
-def test_a_login_that_may_only_read_sees_what_can_be_asked_without_writing(world: World) -> None:
+def test_a_login_that_may_only_read_keeps_its_token_to_itself(world: World) -> None:
     sims(world, A, packages=((WANTED, "ACTIVE"),))
 
     shown = show(world)
 
     assert shown["pond"]["status"] == "known"
-    assert shown["thingspace"]["status"] == "refused"
-    assert "lacks a right" in shown["thingspace"]["error"]
+    assert shown["thingspace"]["status"] == "not_known"
+    assert world.own("token") == []
     assert show(world)["pond"]["age_seconds"] == 0
 
 

@@ -22,7 +22,7 @@ from pondctl.services.lifecycle.life_cycle import LifeCycle
 from pondctl.services.lifecycle.request import LifeLimits, LifeRequest
 from pondctl.services.syncing.next_check import CheckPolicy
 from pondctl.services.targets.targets import Target
-from tests.audited import tester
+from tests.audited import somebody
 from tests.services.steps_driver import LOST, REFUSED
 
 TYPE = 1001
@@ -100,7 +100,7 @@ def activate(
 ) -> Listener:
     stop = stop or Stop()
     limits = LifeLimits(1234, settle_seconds=0.2)
-    service = LifeCycle(database, carrier, tester(database), limits, CheckPolicy(), "embedded", stop)
+    service = LifeCycle(database, carrier, somebody(database), limits, CheckPolicy(), "embedded", stop)
     request = LifeRequest(Operation.ACTIVATE, package_type_id=TYPE, workers=workers)
     listener = Listener()
     scope = service.scope(request, [Target(iccid) for iccid in iccids(count)])
@@ -198,7 +198,13 @@ def test_a_device_whose_answer_was_lost_is_unknown_when_the_run_is_stopped(datab
 
     listener = Listener()
     service = LifeCycle(
-        database, Carrier(lose), tester(database), LifeLimits(1, settle_seconds=60), CheckPolicy(), "q", stop
+        database,
+        Carrier(lose),
+        somebody(database),
+        LifeLimits(1, settle_seconds=60),
+        CheckPolicy(),
+        "q",
+        stop,
     )
     request = LifeRequest(Operation.ACTIVATE, package_type_id=TYPE)
     with pytest.raises(PondctlError):
