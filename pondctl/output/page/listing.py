@@ -97,7 +97,7 @@ def _device(row: Mapping[str, object]) -> str:
 
 def _left_out(facts: Facts, sums: Sums) -> str:
     missing = sums.devices - len(sums.rows)
-    whole = f"<code>pondctl report bulk {text(facts.head['id'])} -o csv</code>"
+    whole = f"<code>pondctl report bulk {text(facts.head['id'])} --all -o csv</code>"
     if missing:
         return f'<p class="note">{missing:,} devices are left out here; {whole} has all {sums.devices:,}.</p>'
     shown = (
