@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
@@ -20,6 +21,14 @@ _PADDINGS: Final = ("", "F", "f")
 _KEYS_A_STATEMENT: Final = 500
 
 
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """A device's rows: the service provider of the newest, and the packages that are ACTIVE to the host."""
+
+    service_provider_id: int
+    active: frozenset[str]
+
+
 class RatePlans:
     """Reads and writes `PondDeviceCarrierRatePlan`. Every write can safely come twice."""
 
@@ -28,16 +37,13 @@ class RatePlans:
         self._tables = tables
         self._plan = tables.rate_plan
 
-    def active_ids(self, iccids: Iterable[str]) -> dict[str, set[str]]:
-        """The packages of each device that the host takes for active."""
-        found: dict[str, set[str]] = {}
-        for iccid, package_id in self._of(iccids, _active(self._tables)):
-            found.setdefault(iccid, set()).add(package_id)
+    def booked(self, iccids: Iterable[str]) -> dict[str, Booked]:
+        """What the host has for each of these devices that it has rows of."""
+        found: dict[str, Booked] = {}
+        for iccid, provider, package_id, status in self._of(iccids, _booked(self._tables)):
+            active = found[iccid].active if iccid in found else frozenset()
+            found[iccid] = Booked(provider, active | {package_id} if status == _ACTIVE else active)
         return found
-
-    def newest_provider(self, iccids: Iterable[str]) -> dict[str, int]:
-        """The service provider of each device's newest row, where it has one."""
-        return dict(self._of(iccids, _providers(self._tables)))
 
     def save(self, standing: Mapping[str, Sequence[RatePlanRow]]) -> None:
         """Write all packages of these devices as the carrier shows them.
@@ -88,16 +94,9 @@ def _there(tables: HostTables) -> sa.Select[Any]:
 
 
 @lru_cache(maxsize=8)
-def _active(tables: HostTables) -> sa.Select[Any]:
+def _booked(tables: HostTables) -> sa.Select[Any]:
     plan = tables.rate_plan
-    query = sa.select(plan["ICCID"], plan["PackageId"])
-    return query.where(_of_devices(tables), plan["Status"] == _ACTIVE)
-
-
-@lru_cache(maxsize=8)
-def _providers(tables: HostTables) -> sa.Select[Any]:
-    plan = tables.rate_plan
-    query = sa.select(plan["ICCID"], plan["ServiceProviderId"])
+    query = sa.select(*(plan[name] for name in ("ICCID", "ServiceProviderId", "PackageId", "Status")))
     return query.where(_of_devices(tables)).order_by(plan["Id"])
 
 

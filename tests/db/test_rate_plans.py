@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from pondctl.db.database import Database
 from pondctl.db.host_tables import contract_columns
+from pondctl.db.rate_plans import Booked
 from pondctl.db.step_records import RatePlanRow
 from pondctl.db.unit import Unit
 
@@ -87,14 +88,16 @@ def test_a_package_of_no_readable_type_is_not_invented(database: Database) -> No
 def test_active_ones_are_found_by_device(database: Database) -> None:
     save(database, row("p"), row("q", "TERMINATED"), row("r", iccid=B))
 
-    assert database.read(lambda unit: unit.rate_plans.active_ids([A, B])) == {A: {"p"}, B: {"r"}}
+    assert database.read(lambda unit: unit.rate_plans.booked([A, B])) == {
+        A: Booked(4, frozenset({"p"})),
+        B: Booked(4, frozenset({"r"})),
+    }
 
 
 def test_a_row_whose_iccid_the_host_has_padded_is_the_devices_own(database: Database) -> None:
     save(database, row("p", iccid=f"{A}F"))
 
-    assert database.read(lambda unit: unit.rate_plans.active_ids([A])) == {A: {"p"}}
-    assert database.read(lambda unit: unit.rate_plans.newest_provider([A])) == {A: 4}
+    assert database.read(lambda unit: unit.rate_plans.booked([A])) == {A: Booked(4, frozenset({"p"}))}
     save(database, row("p", "TERMINATED"))
     assert everything(database) == [(f"{A}F", "p", "TERMINATED")]
 
@@ -103,4 +106,5 @@ def test_the_provider_is_that_of_the_newest_row(database: Database) -> None:
     save(database, row("p"))
     save(database, RatePlanRow(A, "q", 1001, "ACTIVE", None, 9), row("p"))
 
-    assert database.read(lambda unit: unit.rate_plans.newest_provider([A, B])) == {A: 9}
+    booked = database.read(lambda unit: unit.rate_plans.booked([A, B]))
+    assert booked == {A: Booked(9, frozenset({"p", "q"}))}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pondctl.db.rate_plans import Booked
 from pondctl.db.records import RunRecord
 from pondctl.db.runs import RUNNING
 from pondctl.db.step_records import NewClaim, StepKey, Subject
@@ -51,7 +52,8 @@ class Claiming:
 
     def claim(self, unit: Unit, works: Sequence[Work], keys: Sequence[StepKey]) -> Begun:
         """Claim what is free. What a dead run holds is free; its unresolved writes come with the device."""
-        claims = [*self._new_claims(unit, works, keys)]
+        booked = unit.rate_plans.booked(work.iccid for work in works)
+        claims = [*self._new_claims(booked, works, keys)]
         pairs = [*zip(works, claims, strict=True)]
         wanted = [claim for work, claim in pairs if not work.refusal and not self._is_foreign(claim)]
         held = unit.claims.claim(wanted)
@@ -59,7 +61,7 @@ class Claiming:
         if missing and self._free(unit, [claim.claim for claim in missing]):
             held |= unit.claims.claim(missing)
         reasons = self._reasons(unit, [claim for claim in claims if claim.key not in held])
-        known = inherited(unit, self.run_id, [c.subject.iccid for c in claims if c.key in held])
+        known = inherited(unit, self.run_id, [c.subject.iccid for c in claims if c.key in held], booked)
         begun = Begun()
         for work, claim in pairs:
             if claim.key in held:
@@ -70,11 +72,13 @@ class Claiming:
                 begun.refused.append((work, claim, outcome))
         return begun
 
-    def _new_claims(self, unit: Unit, works: Sequence[Work], keys: Sequence[StepKey]) -> Iterator[NewClaim]:
-        given = self.providers.given
-        newest = {} if given is not None else unit.rate_plans.newest_provider(work.iccid for work in works)
+    def _new_claims(
+        self, booked: Mapping[str, Booked], works: Sequence[Work], keys: Sequence[StepKey]
+    ) -> Iterator[NewClaim]:
+        given, fallback = self.providers.given, self.providers.fallback
         for work, key in zip(works, keys, strict=True):
-            provider = given if given is not None else newest.get(work.iccid, self.providers.fallback)
+            newest = booked[work.iccid].service_provider_id if work.iccid in booked else fallback
+            provider = given if given is not None else newest
             row = work.device_change_ids[0] if work.device_change_ids else None
             subject = Subject(str(self.operation), work.iccid, provider, self.bulk_change_id, row)
             name = f"pond:{self.distributor_id}:{work.iccid}"
@@ -114,22 +118,23 @@ class Claiming:
         return reasons
 
 
-def inherited(unit: Unit, run_id: str, iccids: Sequence[str]) -> dict[str, Claimed]:
+def inherited(
+    unit: Unit, run_id: str, iccids: Sequence[str], booked: Mapping[str, Booked]
+) -> dict[str, Claimed]:
     """What the database says of devices that this run has claimed."""
     unit.steps.mark_cut(run_id, iccids)
-    return known_of(unit, iccids)
+    return known_of(unit, iccids, booked)
 
 
-def known_of(unit: Unit, iccids: Sequence[str]) -> dict[str, Claimed]:
+def known_of(unit: Unit, iccids: Sequence[str], booked: Mapping[str, Booked]) -> dict[str, Claimed]:
     """What the database says of devices; only read."""
     locks = unit.locks.find(iccids)
     unresolved = unit.steps.unresolved(iccids)
-    booked = unit.rate_plans.active_ids(iccids)
     return {
         iccid: Claimed(
             tuple(write for write in unresolved if write.iccid == iccid),
             locks[iccid].reason if iccid in locks else None,
-            frozenset(booked.get(iccid, ())),
+            booked[iccid].active if iccid in booked else frozenset(),
         )
         for iccid in iccids
     }

@@ -54,7 +54,7 @@ class Rehearsal:
             yield from ((work, known[work.iccid]) for work in page)
 
     def _known(self, iccids: list[str]) -> dict[str, Claimed]:
-        return self._database.read(lambda unit: known_of(unit, iccids))
+        return self._database.read(lambda unit: known_of(unit, iccids, unit.rate_plans.booked(iccids)))
 
     def _look(self, item: tuple[Work, Claimed]) -> DeviceOutcome:
         work, known = item
