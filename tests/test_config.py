@@ -241,9 +241,9 @@ def test_unknown_variables_are_named_with_the_nearest_known_one() -> None:
 
 
 def test_known_variables_that_are_no_settings_are_let_through() -> None:
-    load(
-        environ={"PONDCTL_TEST_DATABASE_URL": "x", "PONDCTL_CONFIG": "", "PONDCTL_PROFILE": "", "OTHER": "x"}
-    )
+    environ = {"PONDCTL_TEST_DATABASE_URL": "x", "PONDCTL_CONFIG": "", "PONDCTL_PROFILE": "", "OTHER": "x"}
+
+    assert load(environ=environ).profile == "default"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
 import threading
 from collections.abc import Callable
@@ -205,13 +204,19 @@ def test_a_change_answered_by_something_odd_is_an_answer_lost(write: Operation, 
 
 
 def test_a_status_answer_may_show_the_package() -> None:
-    with pond_client(Script(answer(package(status="ACTIVE")))) as pond:
+    script = Script(answer(package(status="ACTIVE")))
+    with pond_client(script) as pond:
         pond.set_package_status(ICCID, NEW, PackageStatus.ACTIVE)
+
+    assert len(script.requests) == 1
 
 
 def test_a_refused_switch_that_stands_already_is_no_failure() -> None:
-    with pond_client(Script(refusal(409, "no change"), answer(SERVICES))) as pond:
+    script = Script(refusal(409, "no change"), answer(SERVICES))
+    with pond_client(script) as pond:
         pond.set_services(ICCID, enabled=True)
+
+    assert [request.method for request in script.requests] == ["PUT", "GET"]
 
 
 @pytest.mark.parametrize(
@@ -373,8 +378,11 @@ def test_an_unknown_status_cannot_be_asked_for_but_picked_out() -> None:
 
 @pytest.mark.parametrize("status", [400, 403, 404])
 def test_a_probe_of_an_unknown_sim_proves_the_key(status: int) -> None:
-    with pond_client(Script(refusal(status, "The SIM does not exist"))) as pond:
+    script = Script(refusal(status, "The SIM does not exist"))
+    with pond_client(script) as pond:
         pond.probe(ICCID)
+
+    assert len(script.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -455,6 +463,12 @@ def test_whatever_is_answered_only_our_own_errors_come_out(body: bytes, status: 
     def serve(_request: httpx.Request) -> httpx.Response:
         return httpx.Response(status, content=body, headers={"retry-after": "999"})
 
+    told: list[str] = []
     for operation in [*WRITES.values(), *READS]:
-        with pond_client(serve, call_seconds=ONE_ATTEMPT) as pond, contextlib.suppress(PondctlError):
-            operation(pond)
+        with pond_client(serve, call_seconds=ONE_ATTEMPT) as pond:
+            try:
+                operation(pond)
+            except PondctlError as error:
+                told.append(error.message)
+
+    assert all(told)

@@ -495,7 +495,7 @@ def test_quiet_says_nothing_where_nothing_is_wrong(world: World) -> None:
 
 
 def test_the_whole_converges(world: World) -> None:
-    world.given({"ICCID": A, **DONE}, {"ICCID": A, "Status": "PENDING"}, Status="PROCESSING")
+    bulk = world.given({"ICCID": A, **DONE}, {"ICCID": A, "Status": "PENDING"}, Status="PROCESSING")
     world.given(B, Status="PROCESSED")
     world.given({"ICCID": C, **FAILED}, Status="ERROR")
     for iccid in (A, B, C):
@@ -505,6 +505,8 @@ def test_the_whole_converges(world: World) -> None:
     lost_add(world, shows=True)
 
     converges(world)
+
+    assert {row["MSISDN"] for row in world.rows(bulk)} == {NUMBER}
 
 
 def two_active(world: World, iccid: str = C) -> tuple[str, str]:

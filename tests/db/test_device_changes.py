@@ -190,10 +190,11 @@ def test_more_ids_than_a_statement_takes_are_split(database: Database, given: Gi
 
 
 def test_nothing_to_write_writes_nothing(database: Database) -> None:
-    def nothing(unit: Unit) -> None:
+    def nothing(unit: Unit) -> bool:
         unit.device_changes.set_active([])
         unit.device_changes.settle_done([])
         unit.device_changes.settle_failed([])
         unit.device_changes.note_state([])
+        return "host" in vars(unit) and unit.host.in_transaction()
 
-    database.write(nothing)
+    assert database.write(nothing) is False

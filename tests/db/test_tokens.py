@@ -142,15 +142,17 @@ def test_one_login_at_a_time_over_all_stores(database: Database) -> None:
 def test_the_turn_of_a_dead_holder_ends_by_the_databases_clock(
     database: Database, store: DatabaseTokenStore
 ) -> None:
+    turns: list[str] = []
     store.load()
     with store.login_turn():
         over = sa.update(database.own_tables.token).values(login_until=utc_in(-1))
         database.write(lambda unit: unit.state.execute(over).close())
         with store_on(database).login_turn():
-            pass
+            turns.append("another's")
 
     with store.login_turn():
-        pass
+        turns.append("one's own again")
+    assert turns == ["another's", "one's own again"]
 
 
 def _save_elsewhere(url: str) -> None:
