@@ -41,8 +41,8 @@ def kinds(result: Result) -> list[str]:
 
 
 def untouched(world: World) -> dict[str, Any]:
-    """Every table but what a look itself leaves: its run, and when devices were looked at."""
-    leaves = ("run", "device_check", "meta")
+    """Every table but what each run leaves: itself, its record, and when devices were looked at."""
+    leaves = ("run", "audit", "device_check", "meta")
     return {n: rows for n, rows in world.everything().items() if not n.endswith(leaves)}
 
 
