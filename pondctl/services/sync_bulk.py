@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 
 from pondctl.clients.thingspace import ThingSpaceClient
 from pondctl.db.database import Database
@@ -113,16 +114,7 @@ class SyncBulk:
         total, now = work.count(), self.database.read(lambda unit: unit.now())
         report.run(run_id, bulk_change_id=bulk_change_id, dry_run=request.dry_run, total=total)
         writer = RowWriter(self.database, bulk_change_id, run, report)
-        end = SyncEnd(
-            self.database,
-            self.policy,
-            self.rng,
-            queue_name=self.queue_name,
-            bulk_change_id=bulk_change_id,
-            cause=request.cause,
-            enqueue=request.enqueue,
-            now=now,
-        )
+        end = self._end(request, now)
         rows = RowSync(
             work,
             self.thingspace,
@@ -154,6 +146,18 @@ class SyncBulk:
         )
         report.finish(result)
         return result
+
+    def _end(self, request: SyncRequest, now: datetime) -> SyncEnd:
+        return SyncEnd(
+            self.database,
+            self.policy,
+            self.rng,
+            queue_name=self.queue_name,
+            bulk_change_id=request.bulk_change_id,
+            cause=request.cause,
+            enqueue=request.enqueue,
+            now=now,
+        )
 
     def _walk(self, strategy: Strategy, rows: RowSync, run: Run | None, report: Report) -> str:
         """Look at the open devices in the cheaper way; returns which it was and why."""
