@@ -30,7 +30,6 @@ Lookup = Literal["list", "get"]
 PAGE_SIZE: Final = 2000
 _LIST: Final = "/m2m/v1/devices/actions/list"
 _GET: Final = "/devices/{iccid}"
-_ACCOUNT: Final = "/m2m/v1/accounts/{account}"
 _NOBODYS_ICCID: Final = "8900000000000000000"
 # A page of 2,000 devices takes the carrier longer than one device.
 _PAGE_PATIENCE: Final = 4.0
@@ -80,12 +79,18 @@ class ThingSpaceClient:
                     return
 
     def probe(self) -> None:
-        """Prove address, credentials and account by one read."""
+        """Prove address, credentials and account by one read, as the work itself reads."""
         if self._lookup == "get" or not self._account_name:
             self._probe_by_device()
             return
-        path = _ACCOUNT.format(account=quote(self._account_name, safe=""))
-        self._sender.send("GET", path, endpoint=_ACCOUNT, read=self._body, safe_to_repeat=True)
+        self._sender.send(
+            "POST",
+            _LIST,
+            endpoint=_LIST,
+            read=lambda response: parse_listing(self._body(response)),
+            safe_to_repeat=True,
+            json={"accountName": self._account_name, "largestDeviceIdSeen": 0, "maxNumberOfDevices": 1},
+        )
 
     def _probe_by_device(self) -> None:
         """A device that nobody has: that ThingSpace does not know it proves all that is asked."""

@@ -142,7 +142,7 @@ def test_the_shared_session_is_used_by_who_may_only_read(world: World) -> None:
     assert "shared session" in lines(result, "thingspace", "ok")[0]["message"]
     assert world.calls("login") == 1
     assert result.exit_code == 4
-    assert "written" in lines(result, "tables", "finding")[0]["message"]
+    assert "write" in lines(result, "tables", "finding")[0]["message"]
     assert world.everything() == before
 
 
