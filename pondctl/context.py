@@ -179,16 +179,15 @@ class AppContext:
         return EMBEDDED_QUEUE if url == "database" else url
 
     @cached_property
-    def token_store(self) -> TokenStore:
+    def shared_tokens(self) -> TokenStore:
         """The ThingSpace tokens that all processes and hosts share."""
-        from pondctl.clients.looking import LookingTokens
         from pondctl.db.tokens import DatabaseTokenStore
 
         self.settings.require(
             "thingspace.client_id", "thingspace.client_secret", "thingspace.username", "thingspace.password"
         )
         thingspace = self.settings.thingspace
-        store = DatabaseTokenStore(
+        return DatabaseTokenStore(
             self.database,
             base_url=thingspace.base_url,
             client_id=thingspace.client_id,
@@ -196,7 +195,14 @@ class AppContext:
             username=thingspace.username,
             password=thingspace.password.reveal(),
         )
-        return LookingTokens(store) if self.admission.role == "viewer" else store
+
+    @property
+    def token_store(self) -> TokenStore:
+        """Those tokens; who only looks may lack the right to keep new ones."""
+        from pondctl.clients.looking import LookingTokens
+
+        looks = self.admission.role == "viewer"
+        return LookingTokens(self.shared_tokens) if looks else self.shared_tokens
 
     def pace(self, carrier: str, account: str, requests_per_second: float) -> Pace:
         """Allow calls at a rate that all processes share; a dry run, which writes nothing, keeps its own."""

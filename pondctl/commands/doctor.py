@@ -38,7 +38,7 @@ def doctor(
     app.use(output=output, dry_run=True)
     if reset_lockout:
         app.announce()
-        app.token_store.clear_refusals()
+        app.shared_tokens.clear_refusals()
         app.output.note("the refused ThingSpace logins of these credentials are forgotten")
     result = examine(_probes(app))
     columns = [Column(name, fold=name in ("message", "remedy")) for name in _COLUMNS]
@@ -106,7 +106,7 @@ def _thingspace_probes(app: AppContext) -> list[Probe]:
 
     def ask() -> Iterator[Found]:
         app.settings.require("thingspace.client_secret", "thingspace.username", "thingspace.password")
-        tokens = cache(lambda: LookingTokenStore(app.token_store))
+        tokens = cache(lambda: LookingTokenStore(app.shared_tokens))
         account = settings.account_name
         return carriers.ask_thingspace(lambda: app.open_thingspace(tokens()), tokens, account)
 
