@@ -14,6 +14,7 @@ import pytest
 from typer.main import get_group
 
 from pondctl.cli import COMMANDS, Entry, build, main
+from pondctl.commands._access import needs
 from pondctl.sandbox import Fault, FaultKind, Sandbox, SandboxConfig
 from pondctl.telemetry.redact import register_secret
 from tests.acceptance import planted
@@ -231,6 +232,7 @@ def test_a_bug_leaves_a_crash_file_and_no_secret(tmp_path: Path, capsys: pytest.
         "by its form": planted.AWS_KEY_ID,
     }
 
+    @needs("viewer")
     def boom() -> None:
         """Break."""
         raise RuntimeError(

@@ -90,7 +90,8 @@ def test_no_statement_per_device(world: World, strategy: str) -> None:
     assert result.exit_code in (0, 8)
     assert world.calls("lookup") == (devices if strategy == "lookup" else 0)
     # Lookups are written as they come, so a slow machine needs more batches for as many devices.
-    assert len(statements) < devices / (4 if strategy == "lookup" else 20)
+    # A run has about a hundred of its own: claim, record, alerts, end.
+    assert len(statements) < 150 + devices / (4 if strategy == "lookup" else 50)
 
 
 def test_processes_that_share_a_rate_never_exceed_it_on_the_carriers_clock(tmp_path: Path) -> None:

@@ -53,26 +53,44 @@ def bulk_of(world: World, count: int = 1) -> int:
 XDG = tuple(f"XDG_{name}_HOME" for name in ("CONFIG", "DATA", "STATE", "CACHE"))
 
 
-@pytest.mark.parametrize(
+NO_HOMES = pytest.mark.parametrize(
     ("environ", "without"),
     [
-        (
-            {"HOME": "/dev/null/home"},
-            XDG,
-        ),  # a folder that cannot be made, whoever tries: as read-only to root
-        ({}, (*XDG, "HOME", "USER", "LOGNAME")),
+        # A folder that cannot be made, whoever tries: as read-only to root.
+        ({"HOME": "/dev/null/home"}, XDG),
         ({"XDG_STATE_HOME": "/proc/no", "XDG_CONFIG_HOME": "/proc/no"}, ()),
     ],
-    ids=["no home can be written", "no HOME", "no state folder"],
+    ids=["no home can be written", "no state folder"],
 )
+
+
+@NO_HOMES
 def test_without_a_home_the_work_is_done_and_logged(
     world: World, environ: dict[str, str], without: tuple[str, ...]
 ) -> None:
-    ended = run(world, "-v", "sync-bulk", bulk_of(world), without=without, **environ)
+    key = {"PONDCTL_TELEMETRY__AUDIT_KEY": "a key that is kept elsewhere"}
+    ended = run(world, "-v", "sync-bulk", bulk_of(world), without=without, **environ | key)
 
     assert ended.exit_code == 0, ended.stderr
     assert '"event": "carrier call"' in ended.stderr
     assert ICCIDS[0] not in ended.stderr
+
+
+@NO_HOMES
+def test_where_no_key_of_the_record_can_be_kept_nothing_is_done(
+    world: World, environ: dict[str, str], without: tuple[str, ...]
+) -> None:
+    ended = run(world, "sync-bulk", bulk_of(world), without=without, **environ)
+
+    assert ended.exit_code == 4
+    assert "set telemetry.audit_key" in ended.stderr
+    assert world.calls() == 0
+
+
+def test_without_a_home_in_the_environment_the_users_own_is_used(world: World) -> None:
+    ended = run(world, "sync-bulk", bulk_of(world), without=(*XDG, "HOME", "USER", "LOGNAME"))
+
+    assert ended.exit_code == 0, ended.stderr
 
 
 @pytest.mark.skipif("PONDCTL_TEST_DATABASE_URL" in os.environ, reason="the disk is the server's")
