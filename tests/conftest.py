@@ -15,12 +15,13 @@ from tests.sqs_server import AWS_ENVIRONMENT, SqsServer
 from tests.world import World, make_tables, turn
 
 
-def pytest_xdist_auto_num_workers() -> int | None:
-    """One worker where all tests share the tables of one server; else as many as there are cores.
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker where all tests share the tables of one server; else one more than there are cores,
+    for many tests wait for somebody.
 
     More of them, asked for by number, take turns (`tests.world.turn`).
     """
-    return 1 if os.environ.get("PONDCTL_TEST_DATABASE_URL") else None
+    return 1 if os.environ.get("PONDCTL_TEST_DATABASE_URL") else (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(autouse=True)
