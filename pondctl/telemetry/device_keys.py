@@ -30,8 +30,9 @@ class DeviceKeys:
     """Keys by branch; a branch is the beginning of a path of zeros and ones, the root is empty."""
 
     def __init__(self, branches: Mapping[str, bytes]) -> None:
-        self._branches = dict(branches)
-        self._lengths = sorted({len(branch) for branch in self._branches})
+        # Under the root everything is found: where somebody has torn a hole, with a key that nobody else has.
+        self._branches = {"": new_key(), **branches}
+        self._lengths = sorted({len(branch) for branch in self._branches}, reverse=True)
 
     @classmethod
     def fresh(cls) -> DeviceKeys:
@@ -57,10 +58,7 @@ class DeviceKeys:
         return Replaced(branch, added)
 
     def _branch_over(self, path: str) -> str:
-        for length in self._lengths:
-            if path[:length] in self._branches:
-                return path[:length]
-        raise LookupError("the tree of device keys has a hole")
+        return next(path[:length] for length in self._lengths if path[:length] in self._branches)
 
 
 def new_key() -> bytes:
