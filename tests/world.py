@@ -54,6 +54,7 @@ class World:
         self.thingspace = sandbox.thingspace
         # The program's own engine: it knows what the driver behind the address needs.
         self.engine = Database.open(url).host_engine
+        self._started: list[subprocess.Popen[str]] = []
 
     def run(self, *words: object, stdin: str = "", **settings: str) -> Result:
         """Run the program in this process, as `pondctl WORDS…` would run."""
@@ -69,7 +70,7 @@ class World:
 
     def spawn(self, *words: object, **settings: str) -> subprocess.Popen[str]:
         """Start the program as a process of its own."""
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "pondctl", *(str(word) for word in words)],
             env=os.environ | self.settings | settings,
             stdin=subprocess.DEVNULL,
@@ -77,6 +78,8 @@ class World:
             stderr=subprocess.PIPE,
             text=True,
         )
+        self._started.append(process)
+        return process
 
     def given(self, *devices: str | Mapping[str, Any] | None, provider: int = 2, **header: Any) -> int:
         """A bulk change of these devices (ICCIDs, or columns where they differ); returns its id."""
@@ -173,7 +176,11 @@ class World:
             return [_as_python(row) for row in found]
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Give the connections back; what was started and still runs must not reach the next world."""
+        for process in self._started:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
         self.engine.dispose()
 
 
