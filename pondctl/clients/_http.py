@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Generic, NoReturn, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from pondctl.clients._outage import Gate, Turn
 from pondctl.clients._repeat import RepeatableError, pause, retry_after, stopped
+from pondctl.clients._transport import CarrierClient
 from pondctl.clients._trouble import translate
 from pondctl.clients.pacing import Pace
 from pondctl.errors import Category, DeviceError, PondctlError
@@ -44,7 +44,7 @@ class _Call(Generic[T]):
     safe_to_repeat: bool
     seconds: float
     before: Callable[[], None]
-    content: dict[str, object] = field(default_factory=dict)
+    content: dict[str, Any] = field(default_factory=dict)
     attempt: int = 0
     used_seconds: float = 0.0
 
@@ -58,7 +58,7 @@ class Sender:
 
     def __init__(
         self,
-        client: httpx.Client,
+        client: CarrierClient,
         *,
         carrier: str,
         pace: Pace,
@@ -77,8 +77,6 @@ class Sender:
         self._clock = clock
         self._sleep = sleep or stop.wait
         self._held: tuple[float, Category] = (float("-inf"), Category.RATE_LIMITED)
-        # Joining an address to a path takes httpx longer than sending it, and mostly it is the same one.
-        self._url = lru_cache(maxsize=64)(self._address)
         self.gate = Gate(carrier, outage_seconds, stop, clock=clock, sleep=sleep)
         self._retrying = Retrying(
             retry=retry_if_exception_type(RepeatableError),
@@ -112,7 +110,7 @@ class Sender:
         only when it provably was not carried out; else it ends in a `DeviceError` with `answer_lost`.
         `before` is called last of all, after every wait; what it raises is not sent.
         """
-        content: dict[str, object] = {"json": json, "data": data, "params": params, "headers": headers}
+        content: dict[str, Any] = {"json": json, "data": data, "params": params, "headers": headers}
         seconds = self._call_seconds * patience
         call = _Call(method, path, endpoint, read, safe_to_repeat, seconds, before, content)
         answer: T = self._retrying(self._attempt, call)
@@ -172,10 +170,14 @@ class Sender:
         share = self._call_seconds_for(call)
         request = self._client.build_request(
             call.method,
-            self._url(call.path),
-            timeout=httpx.Timeout(share, connect=min(_CONNECT_SECONDS, share)),
-            extensions={"seconds": share, "endpoint": call.endpoint, "attempt": call.attempt},
-            **call.content,  # type: ignore[arg-type] # the names and types are those of `send`
+            call.path,
+            extensions={
+                "timeout": httpx.Timeout(share, connect=min(_CONNECT_SECONDS, share)).as_dict(),
+                "seconds": share,
+                "endpoint": call.endpoint,
+                "attempt": call.attempt,
+            },
+            **call.content,
         )
         try:
             response = self._client.send(request)
@@ -185,9 +187,6 @@ class Sender:
         response.stream = _READ
         self._check(response)
         return response
-
-    def _address(self, path: str) -> httpx.URL:
-        return self._client.build_request("GET", path).url
 
     def _call_seconds_for(self, call: _Call[T]) -> float:
         # A write has but one attempt: cut short, its answer would be lost for nothing.

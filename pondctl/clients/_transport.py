@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
 
 import httpx
 
@@ -23,19 +24,13 @@ _TOO_MANY_REQUESTS = 429
 # The body is handed on decoded and whole, so what described it on the wire is no longer true.
 _WIRE_HEADERS = ("content-encoding", "content-length", "transfer-encoding")
 
+_HEADERS = {
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip, deflate",
+    "User-Agent": f"pondctl/{__version__}",
+}
+
 _log = Logger()
-
-
-@dataclass(frozen=True, slots=True)
-class CallRecord:
-    """One HTTP exchange, for metrics. `endpoint` is a template: it never holds an ICCID."""
-
-    carrier: str
-    endpoint: str
-    status: int | None
-    seconds: float
-    attempt: int
-    throttled: bool
 
 
 class CarrierTransport(httpx.BaseTransport):
@@ -46,12 +41,10 @@ class CarrierTransport(httpx.BaseTransport):
         inner: httpx.BaseTransport,
         carrier: str,
         *,
-        on_call: Callable[[CallRecord], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._inner = inner
         self._carrier = carrier
-        self._on_call = on_call
         self._clock = clock
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -105,12 +98,6 @@ class CarrierTransport(httpx.BaseTransport):
             seconds=round(seconds, 4),
             attempt=attempt,
         )
-        self._measure(endpoint, status, seconds, attempt)
-        if self._on_call is not None:
-            throttled = status == _TOO_MANY_REQUESTS
-            self._on_call(CallRecord(self._carrier, endpoint, status, seconds, attempt, throttled))
-
-    def _measure(self, endpoint: str, status: int | None, seconds: float, attempt: int) -> None:
         where = {"carrier": self._carrier, "endpoint": endpoint}
         metrics.observe("pondctl_call_seconds", seconds, **where)
         metrics.count("pondctl_calls_total", **where, status=status or "none")
@@ -135,26 +122,93 @@ def _show(
     )
 
 
+class CarrierClient:
+    """Builds and sends the requests to one carrier, for all threads.
+
+    Beside `httpx.Client` it keeps no cookies (a session is shared, never a thread's own), follows no
+    redirects, and asks the environment nothing.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        transport: httpx.BaseTransport,
+        auth: httpx.Auth,
+        *,
+        headers: Mapping[str, str],
+        look: Callable[[httpx.Response], None],
+    ) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._transport = transport
+        self._auth = auth
+        self._headers = headers
+        self._look = look
+        # Reading an address takes httpx longer than sending it, and mostly it is the same one.
+        self._url = lru_cache(maxsize=64)(self._address)
+
+    def build_request(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **content: Any,  # what httpx.Request takes
+    ) -> httpx.Request:
+        """Return a request to a path below the base URL, with `content` as `httpx.Request` takes it."""
+        return httpx.Request(method, self._url(path), headers={**self._headers, **(headers or {})}, **content)
+
+    def send(self, request: httpx.Request) -> httpx.Response:
+        """Send, with whatever `auth` sends before and again, and return the last answer, read whole."""
+        flow = self._auth.sync_auth_flow(request)
+        try:
+            sent = next(flow)
+            while True:
+                answer = self._exchange(sent)
+                try:
+                    sent = flow.send(answer)
+                except StopIteration:
+                    return answer
+        finally:
+            flow.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+    def _exchange(self, request: httpx.Request) -> httpx.Response:
+        try:
+            answer = self._transport.handle_request(request)
+        except httpx.RequestError as error:
+            error.request = request
+            raise
+        answer.request = request
+        self._look(answer)
+        return answer
+
+    def _address(self, path: str) -> httpx.URL:
+        return httpx.URL(f"{self._base_url}{path}")
+
+
 def open_client(
     base_url: str,
     *,
     carrier: str,
-    auth: httpx.Auth | None,
     connections: int,
+    auth: httpx.Auth | None = None,
+    headers: Mapping[str, str] | None = None,
     transport: httpx.BaseTransport | None = None,
-    on_call: Callable[[CallRecord], None] | None = None,
+    look: Callable[[httpx.Response], None] = lambda answer: None,
     clock: Callable[[], float] = time.monotonic,
-) -> httpx.Client:
-    """Build the client that all threads share; nothing is sent yet. Redirects are never followed."""
+) -> CarrierClient:
+    """Build the client that all threads share; nothing is sent yet. `look` sees every answer."""
     for name in ("httpx", "httpcore"):
         # Their lines show whole URLs, ICCIDs and all; `_tell` says the same without.
         logging.getLogger(name).setLevel(logging.WARNING)
     inner = transport or open_transport(httpx.URL(base_url), connections)
-    return httpx.Client(
-        base_url=base_url,
-        auth=auth,
-        transport=CarrierTransport(inner, carrier, on_call=on_call, clock=clock),
-        headers={"Accept": "application/json", "User-Agent": f"pondctl/{__version__}"},
-        follow_redirects=False,
-        trust_env=False,
+    return CarrierClient(
+        base_url,
+        CarrierTransport(inner, carrier, clock=clock),
+        auth or httpx.Auth(),
+        headers={**_HEADERS, **(headers or {})},
+        look=look,
     )

@@ -16,7 +16,6 @@ import httpx
 
 from pondctl.clients import pond_api
 from pondctl.clients._http import Sender
-from pondctl.clients._transport import CallRecord
 from pondctl.clients.pacing import Pace
 from pondctl.clients.pond_calls import PondCalls
 from pondctl.clients.pond_http import Credentials, address_of, open_http
@@ -221,7 +220,6 @@ def connect(
     outage_seconds: float = 60.0,
     workers: int = 8,
     transport: httpx.BaseTransport | None = None,
-    on_call: Callable[[CallRecord], None] | None = None,
 ) -> PondClient:
     """Build the client; nothing is sent yet. `workers` threads may call at once."""
     credentials = Credentials(api_key, api_key_header, username, password)
@@ -230,7 +228,6 @@ def connect(
         credentials,
         connections=workers + PAGES_AT_ONCE,
         transport=transport,
-        on_call=on_call,
     )
     sender = Sender(
         http,

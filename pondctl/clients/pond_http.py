@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import httpx
 
 from pondctl.clients._repeat import RepeatableError, retry_after
-from pondctl.clients._transport import CallRecord, open_client
+from pondctl.clients._transport import CarrierClient, open_client
 from pondctl.clients.pond_refusals import find_refusal
 from pondctl.errors import Category, ConfigurationError
 from pondctl.models import Carrier
@@ -61,30 +61,25 @@ def open_http(
     *,
     connections: int,
     transport: httpx.BaseTransport | None,
-    on_call: Callable[[CallRecord], None] | None,
-) -> httpx.Client:
+) -> CarrierClient:
     """Build the client that every call goes through; nothing is sent yet."""
-    header = credentials.header()
-    client = open_client(
+    return open_client(
         str(address),
         carrier=Carrier.POND,
         auth=httpx.BasicAuth(credentials.username, credentials.password) if credentials.username else None,
         connections=connections,
+        headers=credentials.header(),
         transport=transport,
-        on_call=on_call,
+        look=_keep_words(credentials.secrets),
     )
-    client.headers.update(header)
-    client.event_hooks = {"response": [_keep_words(credentials.secrets)]}
-    return client
 
 
 def _keep_words(secrets: Collection[str]) -> Callable[[httpx.Response], None]:
-    """A response hook: a 5xx with an error object ends in the carrier's own words, not in a number."""
+    """Look at an answer: a 5xx with an error object ends in the carrier's own words, not in a number."""
 
     def look(response: httpx.Response) -> None:
         if response.status_code < _SERVER_ERROR:
             return
-        response.read()
         refusal = find_refusal(response.status_code, response.content, secrets)
         if refusal is not None and refusal.is_error_object:
             raise RepeatableError(

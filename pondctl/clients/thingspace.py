@@ -17,7 +17,7 @@ from pondctl.clients._thingspace_bodies import NOT_JSON, Shape, body_of, complai
 from pondctl.clients._thingspace_devices import Listing, parse_gateway_device, parse_listing, parse_single
 from pondctl.clients._thingspace_errors import checked_body
 from pondctl.clients._thingspace_pages import DevicePage, Pages
-from pondctl.clients._transport import CallRecord, open_client
+from pondctl.clients._transport import open_client
 from pondctl.clients.pacing import Pace
 from pondctl.clients.thingspace_auth import ThingSpaceAuth
 from pondctl.clients.tokens import TokenStore
@@ -181,7 +181,6 @@ def connect(
     lookup: Lookup = "list",
     workers: int = 8,
     transport: httpx.BaseTransport | None = None,
-    on_call: Callable[[CallRecord], None] | None = None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], object] | None = None,
 ) -> ThingSpaceClient:
@@ -211,7 +210,6 @@ def connect(
         auth=auth,
         connections=workers,
         transport=transport,
-        on_call=on_call,
     )
     sender = Sender(
         client,

@@ -7,9 +7,11 @@ import sys
 import threading
 from collections.abc import Callable
 
-# The level, and what sets the logs up; empty as soon as that is done.
-_waiting: list[tuple[int, Callable[[], None]]] = []
+# What sets the logs up; empty as soon as that is done.
+_waiting: list[Callable[[], None]] = []
 _lock = threading.RLock()
+# What is below it costs a comparison: each call to a carrier has something to say at debug.
+_least = logging.DEBUG
 
 
 class Logger:
@@ -51,7 +53,9 @@ def start(*, level: int, as_json: bool) -> None:
 
         logs.configure(level=level, as_json=as_json, stream=stream)
 
-    _waiting[:] = [(level, configure)]
+    global _least  # noqa: PLW0603 - one process has one level
+    _least = level
+    _waiting[:] = [configure]
     if "structlog" in sys.modules:
         _begin()
         return
@@ -68,13 +72,13 @@ def library_level(level: int) -> int:
 
 def _begin() -> None:
     with _lock:
-        for _, configure in _waiting:
+        for configure in _waiting:
             configure()
         _waiting.clear()
 
 
 def _log(level: int, event: str, facts: dict[str, object]) -> None:
-    if any(level < least for least, _ in _waiting):
+    if level < _least:
         return
     _begin()
     import structlog

@@ -8,7 +8,7 @@ import pytest
 
 from pondctl.clients._http import Sender
 from pondctl.clients._repeat import RepeatableError
-from pondctl.clients._transport import MAX_BODY_BYTES, CallRecord, open_client
+from pondctl.clients._transport import MAX_BODY_BYTES, open_client
 from pondctl.errors import (
     CarrierUnavailableError,
     Category,
@@ -17,6 +17,7 @@ from pondctl.errors import (
     PondctlError,
 )
 from pondctl.models import Stop
+from pondctl.telemetry import metrics
 from tests.clients.doubles import Answer, FreePace, VirtualClock
 
 OK = httpx.Response(200, json={})
@@ -49,15 +50,12 @@ class Line:
         self.clock = VirtualClock()
         self.stop = Stop()
         self.pace = FreePace()
-        self.calls: list[CallRecord] = []
         self.carrier = Carrier(self.clock, answers, takes)
         client = open_client(
             "https://user:made-up@carrier.test/prefix",
             carrier="pond",
-            auth=None,
             connections=4,
             transport=httpx.MockTransport(self.carrier),
-            on_call=self.calls.append,
             clock=self.clock,
         )
         self.sender = Sender(
@@ -426,17 +424,24 @@ def test_a_stop_during_a_call_lets_no_retry_begin() -> None:
 # --- what is told -------------------------------------------------------------------------------
 
 
-def test_each_exchange_is_recorded_once_under_a_name_without_an_iccid() -> None:
+def test_each_exchange_is_counted_once_under_a_name_without_an_iccid() -> None:
     line = Line(httpx.Response(429), httpx.ConnectError("refused"), OK)
+    metrics.switch(on=True)
 
     line.ask()
+    counted = metrics.take().counters
+    metrics.switch(on=False)
 
-    assert [(call.carrier, call.endpoint) for call in line.calls] == [("pond", "/{d}/devices/{iccid}")] * 3
-    assert [(call.status, call.attempt, call.throttled) for call in line.calls] == [
-        (429, 1, True),
-        (None, 2, False),
-        (200, 3, False),
-    ]
+    where = {"carrier": "pond", "endpoint": "/{d}/devices/{iccid}"}
+    assert {
+        (name, *(value for _, value in labels)): number for (name, labels), number in counted.items()
+    } == {
+        ("pondctl_calls_total", *where.values(), "429"): 1,
+        ("pondctl_calls_total", *where.values(), "none"): 1,
+        ("pondctl_calls_total", *where.values(), "200"): 1,
+        ("pondctl_call_retries_total", *where.values()): 2,
+        ("pondctl_throttled_total", "pond"): 1,
+    }
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ CALL_SECONDS = 1.0
 
 def ask(base_url: str, find: Callable[..., object] = socket.getaddrinfo) -> httpx.Response:
     transport = open_transport(httpx.URL(base_url), 2, find=find)  # type: ignore[arg-type]
-    client = open_client(base_url, carrier="made-up", auth=None, connections=2, transport=transport)
+    client = open_client(base_url, carrier="made-up", connections=2, transport=transport)
     sender = Sender(client, carrier="made-up", pace=FreePace(), stop=Stop(), call_seconds=CALL_SECONDS)
     try:
         return sender.send("GET", "/x", endpoint="/x", read=lambda answer: answer, safe_to_repeat=True)

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pondctl.clients._transport import CallRecord
 from pondctl.clients.pond import PondClient
 from pondctl.clients.pond_models import PackageStatus
 from pondctl.errors import (
@@ -25,6 +24,7 @@ from pondctl.errors import (
     PondctlError,
     UsageError,
 )
+from pondctl.telemetry import metrics
 from tests.clients.pond_world import (
     ICCID,
     KEY,
@@ -437,11 +437,14 @@ def test_a_base_url_that_is_none_is_configuration() -> None:
 
 
 def test_calls_are_counted_by_template_and_never_by_iccid() -> None:
-    records: list[CallRecord] = []
-    with pond_client(Script(answer(SERVICES)), on_call=records.append) as pond:
+    metrics.switch(on=True)
+    with pond_client(Script(answer(SERVICES))) as pond:
         pond.get_services(ICCID)
+    counted = metrics.take().counters
+    metrics.switch(on=False)
 
-    assert [(record.endpoint, record.status) for record in records] == [("/devices/{iccid}", 200)]
+    labels = (("carrier", "pond"), ("endpoint", "/devices/{iccid}"), ("status", "200"))
+    assert counted == {("pondctl_calls_total", labels): 1}
 
 
 documents = st.recursive(
