@@ -6,21 +6,28 @@ half of all they do. Here a thread takes the connection that was used last, spea
 
 from __future__ import annotations
 
+import re
 import ssl
 import time
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Final
 
-import h11
 import httpcore
+import httptools
 import httpx
 
+from pondctl.clients._repeat import RepeatableError
+from pondctl.errors import Category
+
 KEEPALIVE_SECONDS: Final = 30.0
+MAX_BODY_BYTES: Final = 32 * 1024 * 1024
 _CHUNK: Final = 64 * 1024
 _LARGEST_HEAD: Final = 100 * 1024
+_FIRST_FINAL_STATUS: Final = 200
 _PORTS: Final = {"http": 80, "https": 443}
+# What would end a header line, or mean something else to each reader of it.
+_UNSENDABLE: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _ERRORS: Final[dict[type[Exception], type[httpx.TransportError]]] = {
     httpcore.ConnectTimeout: httpx.ConnectTimeout,
     httpcore.ReadTimeout: httpx.ReadTimeout,
@@ -28,8 +35,6 @@ _ERRORS: Final[dict[type[Exception], type[httpx.TransportError]]] = {
     httpcore.ConnectError: httpx.ConnectError,
     httpcore.ReadError: httpx.ReadError,
     httpcore.WriteError: httpx.WriteError,
-    h11.RemoteProtocolError: httpx.RemoteProtocolError,
-    h11.LocalProtocolError: httpx.LocalProtocolError,
 }
 
 
@@ -45,28 +50,30 @@ class DirectTransport(httpx.BaseTransport):
         self._idle: deque[_Connection] = deque()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send, and read the head of the answer. Closing the answer gives the connection back."""
-        with _as_httpx_errors():
+        """Send, and read the whole answer; a packed body (Content-Encoding) is left to be unpacked."""
+        try:
             connection = self._kept(request.url) or self._opened(request)
             try:
-                head = connection.exchange(request)
+                answer = connection.exchange(request)
             except BaseException:
                 connection.close()
                 raise
-        body = _Body(connection, self)
-        return httpx.Response(head.status_code, headers=head.headers.raw_items(), stream=body)
-
-    def give_back(self, connection: _Connection) -> None:
-        """Keep a connection whose answer was read whole; close any other."""
-        if connection.rest() and len(self._idle) < self._connections:
-            self._idle.append(connection)
-        else:
-            connection.close()
+        except tuple(_ERRORS) as error:
+            raise _ERRORS[type(error)](str(error)) from error
+        self._give_back(connection, answer)
+        return answer.response()
 
     def close(self) -> None:
         """Close the idle connections."""
         while self._idle:
             self._idle.pop().close()
+
+    def _give_back(self, connection: _Connection, answer: _Answer) -> None:
+        if answer.keeps_connection and len(self._idle) < self._connections:
+            connection.rests_since = time.monotonic()
+            self._idle.append(connection)
+        else:
+            connection.close()
 
     def _kept(self, url: httpx.URL) -> _Connection | None:
         with suppress(IndexError):
@@ -86,81 +93,123 @@ class DirectTransport(httpx.BaseTransport):
 
 
 class _Connection:
-    """One connection; h11 holds both sides to the protocol."""
+    """One connection, for one exchange at a time."""
 
     def __init__(self, stream: httpcore.NetworkStream, url: httpx.URL) -> None:
         self._stream = stream
         self._origin = _origin(url)
-        self._protocol = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LARGEST_HEAD)
-        self._read_seconds: float | None = None
-        self._rests_since = 0.0
+        self.rests_since = 0.0
 
-    def exchange(self, request: httpx.Request) -> h11.Response:
-        """Send the request and return the head of the answer."""
+    def exchange(self, request: httpx.Request) -> _Answer:
+        """Send the request and read the answer to its end."""
         seconds = request.extensions["timeout"]
-        self._read_seconds = seconds["read"]
+        message = _message(request)
         # A carrier may refuse before it has read all; its answer then tells more than the broken pipe.
         with suppress(httpcore.WriteError):
-            self._stream.write(self._message(request), seconds["write"])
-        while True:
-            event = self._next_event()
-            if isinstance(event, h11.Response):
-                return event
-
-    def read_body(self) -> Iterator[bytes]:
-        """The rest of the answer, as it comes in."""
-        while isinstance(event := self._next_event(), h11.Data):
-            yield bytes(event.data)
+            self._stream.write(message, seconds["write"])
+        answer = _Answer()
+        while not answer.is_whole:
+            answer.take(self._stream.read(_CHUNK, seconds["read"]))
+        return answer
 
     def is_usable(self, url: httpx.URL) -> bool:
         """Whether it goes there, has not rested too long, and the other side has said nothing (goodbye)."""
-        rested = time.monotonic() - self._rests_since
+        rested = time.monotonic() - self.rests_since
         readable = self._stream.get_extra_info("is_readable")
         return self._origin == _origin(url) and rested < KEEPALIVE_SECONDS and not readable
-
-    def rest(self) -> bool:
-        """Be ready for another request; False where that cannot be."""
-        if not (self._protocol.our_state is self._protocol.their_state is h11.DONE):
-            return False
-        self._protocol.start_next_cycle()
-        self._rests_since = time.monotonic()
-        return not self._protocol.trailing_data[0]
 
     def close(self) -> None:
         """Close it."""
         self._stream.close()
 
-    def _message(self, request: httpx.Request) -> bytes:
-        head = h11.Request(method=request.method, target=request.url.raw_path, headers=request.headers.raw)
-        parts = (head, h11.Data(data=request.read()), h11.EndOfMessage())
-        return b"".join(self._protocol.send(part) or b"" for part in parts)
 
-    def _next_event(self) -> object:
-        while (event := self._protocol.next_event()) is h11.NEED_DATA:
-            self._protocol.receive_data(self._stream.read(_CHUNK, self._read_seconds))
-        return event
+class _Answer:
+    """One answer as it comes in; the `on_` methods are what httptools calls."""
+
+    def __init__(self) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self._status = 0
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._parts: list[bytes] = []
+        self._taken = self._size = 0
+        self._has_head = False
+        self.is_whole = self.keeps_connection = False
+
+    def take(self, data: bytes) -> None:
+        """Read on; nothing means that the other side has closed."""
+        if not data:
+            self._closed()
+            return
+        self._taken += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self.keeps_connection = False
+            if not self.is_whole:
+                raise httpx.RemoteProtocolError("the answer is no HTTP") from None
+        if not self._has_head and self._taken > _LARGEST_HEAD:
+            raise httpx.RemoteProtocolError("the head of the answer does not end")
+        if self._size > MAX_BODY_BYTES:
+            raise too_large()
+
+    def response(self) -> httpx.Response:
+        """The answer; its body still packed where it came packed."""
+        body = b"".join(self._parts)
+        if any(name.lower() == b"content-encoding" for name, _ in self._headers):
+            return httpx.Response(self._status, headers=self._headers, stream=httpx.ByteStream(body))
+        return httpx.Response(self._status, headers=self._headers, content=body)
+
+    def on_message_begin(self) -> None:
+        if self.is_whole:
+            # Nobody asked for another one.
+            self.keeps_connection = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self.is_whole:
+            self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        if not self.is_whole:
+            self._status = self._parser.get_status_code()
+            self._has_head = self._status >= _FIRST_FINAL_STATUS
+            self.keeps_connection = self._parser.should_keep_alive()
+
+    def on_body(self, part: bytes) -> None:
+        if not self.is_whole:
+            self._parts.append(part)
+            self._size += len(part)
+
+    def on_message_complete(self) -> None:
+        if self._has_head:
+            self.is_whole = True
+        else:
+            # "100 Continue" and its like come before the answer.
+            self._headers.clear()
+
+    def _closed(self) -> None:
+        told = {name.lower() for name, _ in self._headers}
+        if not self._has_head or told & {b"content-length", b"transfer-encoding"}:
+            raise httpx.RemoteProtocolError("the connection was closed before the answer was whole")
+        self.is_whole, self.keeps_connection = True, False
 
 
-class _Body(httpx.SyncByteStream):
-    def __init__(self, connection: _Connection, transport: DirectTransport) -> None:
-        self._connection = connection
-        self._transport = transport
+def too_large() -> RepeatableError:
+    """The error for an answer that nobody should hold in memory."""
+    return RepeatableError(
+        f"the answer is larger than {MAX_BODY_BYTES} bytes",
+        category=Category.CARRIER_UNAVAILABLE,
+        attempts=1,
+    )
 
-    def __iter__(self) -> Iterator[bytes]:
-        with _as_httpx_errors():
-            yield from self._connection.read_body()
 
-    def close(self) -> None:
-        self._transport.give_back(self._connection)
+def _message(request: httpx.Request) -> bytes:
+    target, headers = request.url.raw_path, request.headers.raw
+    if any(_UNSENDABLE.search(name + value) for name, value in headers):
+        raise httpx.LocalProtocolError("a header has characters that no header can carry")
+    lines = [b"%s %s HTTP/1.1" % (request.method.encode("ascii"), target)]
+    lines += [b"%s: %s" % pair for pair in headers]
+    return b"\r\n".join((*lines, b"", request.read()))
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
     return url.scheme, url.host, url.port
-
-
-@contextmanager
-def _as_httpx_errors() -> Iterator[None]:
-    try:
-        yield
-    except tuple(_ERRORS) as error:
-        raise _ERRORS[type(error)](str(error)) from error

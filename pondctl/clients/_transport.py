@@ -12,14 +12,12 @@ from typing import Any
 import httpx
 
 from pondctl import __version__
+from pondctl.clients._direct import MAX_BODY_BYTES, too_large
 from pondctl.clients._network import open_transport, within
-from pondctl.clients._repeat import RepeatableError
-from pondctl.errors import Category
 from pondctl.telemetry import exchanges, metrics
 from pondctl.telemetry.call_times import note_call
 from pondctl.telemetry.logger import Logger
 
-MAX_BODY_BYTES = 32 * 1024 * 1024
 _TOO_MANY_REQUESTS = 429
 # The body is handed on decoded and whole, so what described it on the wire is no longer true.
 _WIRE_HEADERS = ("content-encoding", "content-length", "transfer-encoding")
@@ -71,17 +69,15 @@ class CarrierTransport(httpx.BaseTransport):
         self._inner.close()
 
     def _whole(self, response: httpx.Response, deadline: float) -> httpx.Response:
+        if response.is_closed:
+            return response
         parts: list[bytes] = []
         size = 0
         for part in response.iter_bytes():
             parts.append(part)
             size += len(part)
             if size > MAX_BODY_BYTES:
-                raise RepeatableError(
-                    f"the answer is larger than {MAX_BODY_BYTES} bytes",
-                    category=Category.CARRIER_UNAVAILABLE,
-                    attempts=1,
-                )
+                raise too_large()
             if self._clock() > deadline:
                 raise httpx.ReadTimeout("the call's time is over")
         headers = [pair for pair in response.headers.multi_items() if pair[0].lower() not in _WIRE_HEADERS]

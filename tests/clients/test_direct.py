@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import socket
@@ -16,6 +17,7 @@ import pytest
 
 from pondctl.clients._direct import DirectTransport
 from pondctl.clients._network import open_transport
+from pondctl.errors import DeviceError
 from tests.clients import servers
 
 TIMES = {"timeout": httpx.Timeout(2.0).as_dict()}
@@ -131,28 +133,21 @@ def test_an_answer_that_comes_packed_and_in_pieces_is_read_whole() -> None:
 
 
 def test_no_more_connections_are_kept_than_were_asked_for() -> None:
-    with serving(plain) as server:
-        transport = open_transport(httpx.URL(server.url), 2)
-        answers = [
-            transport.handle_request(httpx.Request("POST", f"{server.url}/x", content=b"?", extensions=TIMES))
-            for _ in range(5)
-        ]
-        ports = set()
-        for answer in answers:
-            ports.add(json.loads(answer.read())[0])
-            answer.close()
-        after = {
-            json.loads(one.read())[0]
-            for one in [
-                transport.handle_request(
-                    httpx.Request("POST", f"{server.url}/x", content=b"?", extensions=TIMES)
-                )
-                for _ in range(2)
-            ]
-        }
-        transport.close()
+    all_are_here = threading.Barrier(5)
+
+    def together(handler: BaseHTTPRequestHandler, asked: bytes) -> None:
+        if asked == b"together":
+            all_are_here.wait(5)
+        plain(handler, asked)
+
+    with serving(together) as server, client(server.url, 2) as carrier:
+        with ThreadPoolExecutor(5) as pool:
+            ports = set(pool.map(lambda _: carrier.post("/x", content="together").json()[0], range(5)))
+        with ThreadPoolExecutor(2) as pool:
+            after = set(pool.map(lambda _: carrier.post("/x", content="?").json()[0], range(20)))
 
     assert len(ports) == 5
+    assert len(after) <= 2
     assert after < ports
 
 
@@ -201,6 +196,48 @@ def test_an_answer_that_is_not_whole_is_no_answer(answer: bytes) -> None:
         servers.serving(one) as port,
         client(f"http://127.0.0.1:{port}") as carrier,
         pytest.raises(httpx.TransportError),
+    ):
+        carrier.post("/x", content="?")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\n\r\nwhole",
+        b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nwhole",
+        b"HTTP/1.1 100 Continue\r\nX: y\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwhole",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nwh\r\n3\r\nole\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwhole and more",
+    ],
+    ids=["ended by closing", "old", "told to go on first", "in pieces", "more than it said"],
+)
+@pytest.mark.parametrize("piece", [1, 7, 1000])
+def test_an_answer_is_whole_however_it_is_cut(answer: bytes, piece: int) -> None:
+    def one(connection: socket.socket, over: threading.Event) -> None:
+        connection.recv(65536)
+        for place in range(0, len(answer), piece):
+            with contextlib.suppress(OSError):
+                connection.sendall(answer[place : place + piece])
+
+    with servers.serving(one) as port, client(f"http://127.0.0.1:{port}") as carrier:
+        answered = carrier.post("/x", content="?")
+
+    assert (answered.status_code, answered.text) == (200, "whole")
+    assert "x" not in answered.headers
+
+
+def test_an_answer_that_is_too_large_is_not_read_to_its_end() -> None:
+    def endless(connection: socket.socket, over: threading.Event) -> None:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        with contextlib.suppress(OSError):
+            while not over.is_set():
+                connection.sendall(b"x" * 1_000_000)
+
+    with (
+        servers.serving(endless) as port,
+        client(f"http://127.0.0.1:{port}") as carrier,
+        pytest.raises(DeviceError, match="larger than"),
     ):
         carrier.post("/x", content="?")
 
