@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 
@@ -148,10 +149,13 @@ class CarrierClient:
         path: str,
         *,
         headers: Mapping[str, str] | None = None,
-        **content: Any,  # what httpx.Request takes
+        params: Mapping[str, str | int] | None = None,
+        **content: Any,
     ) -> httpx.Request:
-        """Return a request to a path below the base URL, with `content` as `httpx.Request` takes it."""
-        return httpx.Request(method, self._url(path), headers={**self._headers, **(headers or {})}, **content)
+        """Return a request to a path below the base URL; `content` is what `httpx.Request` takes beside."""
+        # httpx reads an address anew, letter by letter, to add a query to it.
+        url = self._url(f"{path}?{urlencode(params)}" if params else path)
+        return httpx.Request(method, url, headers={**self._headers, **(headers or {})}, **content)
 
     def send(self, request: httpx.Request) -> httpx.Response:
         """Send, with whatever `auth` sends before and again, and return the last answer, read whole."""

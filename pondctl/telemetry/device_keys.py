@@ -8,7 +8,6 @@ what stood for it before cannot be computed any more, by nobody, and nothing cha
 from __future__ import annotations
 
 import hashlib
-import hmac
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -72,6 +71,7 @@ def _path(device: str) -> str:
 
 
 def _descend(key: bytes, bits: Iterable[str]) -> bytes:
+    # BLAKE2 takes a key by itself, in a third of the time that an HMAC takes: forty of these are one key.
     for bit in bits:
-        key = hmac.digest(key, bit.encode("ascii"), "sha256")
+        key = hashlib.blake2s(bit.encode("ascii"), key=key).digest()
     return key

@@ -97,6 +97,8 @@ def bind_device_keys(devices: DeviceKeys | None) -> None:
 
 def bare(identifier: str) -> str:
     """The identifier without punctuation and filler, its digits ASCII: what a pseudonym stands for."""
+    if identifier.isascii() and identifier.isdecimal():
+        return identifier
     digits = "".join(str(int(char)) if char.isdecimal() else char for char in identifier if char.isalnum())
     return digits[:-1] if digits[-1:] in ("F", "f") else digits
 
