@@ -46,7 +46,8 @@ def list_(
     context.use(output=output)
     found = list_runs(context.database, None if all_ else limit, RunFilter(state, command, stale))
     names = ("id", "command", "state", "target", "actor", "started", "finished", "counts", "reason")
-    context.output.table(found, [Column(name) for name in names], empty="there are no runs")
+    columns = [Column(name, fold=name in ("counts", "reason")) for name in names]
+    context.output.table(found, columns, empty="there are no runs")
 
 
 @app.command("show")

@@ -55,7 +55,8 @@ def _events(past: Past) -> Iterator[dict[str, Any]]:
             letter["created_at"], "dead_letter", what, letter["reason"], bulk=letter["bulk_change_id"]
         )
     for seen in past.observations:
-        was = f"{seen.previous} → " if seen.previous else ""
+        # Also a number that is new is a change.
+        was = f"{seen.previous} → " if seen.previous not in (None, seen.state) else ""
         number = f"MSISDN {seen.msisdn}" if seen.msisdn else None
         what = f"{seen.carrier}: {was}{seen.state}"
         yield _event(seen.observed_at, "observation", what, number, run=seen.run_id)
