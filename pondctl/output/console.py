@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING
 from pondctl.errors import ConfirmationMissingError, ExitCode, PondctlError
 from pondctl.output.results import RunReport, error_body
 from pondctl.output.safe import dumps, plain
-from pondctl.output.streams import encodes_all, may_be_styled, replay, spool
+from pondctl.output.streams import encodes_all, forget_typed_ahead, may_be_styled, replay, spool
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -173,12 +173,14 @@ class Output:
     def confirm(self, text: str, expected: str | None = None, *, flag: str = "--yes") -> bool:
         """Ask on the terminal: `expected` typed exactly, or y/N. The end of input is a no.
 
+        What was typed before the question stood there is no answer to it.
         Without a terminal nothing is asked and nothing is assumed: ConfirmationMissingError names `flag`.
         """
         if not (self._stdin.isatty() and self._stderr.isatty()):
             raise ConfirmationMissingError(
                 f"{text}: this needs a confirmation and there is no terminal to ask on", hint=f"add {flag}"
             )
+        forget_typed_ahead(self._stdin)
         question = "[y/N]" if expected is None else f"Type {expected} to go on:"
         self._stderr.write(f"{plain(text)} {plain(question)} ")
         self._stderr.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from io import TextIOWrapper
 from typing import IO
 
@@ -45,3 +46,12 @@ def replay(spooled: IO[str], stream: IO[str]) -> None:
     while text := spooled.read(_PIECE):
         stream.write(text)
     stream.flush()
+
+
+def forget_typed_ahead(stream: IO[str]) -> None:
+    """Throw away what a terminal has taken in and nobody has read yet."""
+    with suppress(ImportError, OSError, ValueError):
+        import termios
+
+        with suppress(termios.error):
+            termios.tcflush(stream.fileno(), termios.TCIFLUSH)

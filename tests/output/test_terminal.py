@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
@@ -40,6 +40,7 @@ from pondctl.output.console import Output
 print("answer", Output().confirm("This ends 12 packages.", "12"))
 print("answer", Output().confirm("Go on?"))
 """
+QUESTION = re.compile(rb"\[y/N\] |to go on: ")
 
 
 def _environment(**more: str) -> dict[str, str]:
@@ -64,10 +65,11 @@ def _on_terminal(
     code: str,
     *arguments: str,
     environment: Mapping[str, str] = MappingProxyType({}),
-    typed: bytes = b"",
+    typed: Sequence[bytes] = (),
+    typed_ahead: bytes = b"",
     pipe_out: bool = False,
 ) -> tuple[str, str]:
-    """What the terminal got, and what the pipe on stdout got where there is one."""
+    """What the terminal got, and what the pipe on stdout got; each question gets what is `typed` next."""
     ours, theirs = pty.openpty()
     out_read, out_write = os.pipe()
     process = subprocess.Popen(
@@ -81,11 +83,15 @@ def _on_terminal(
     )
     os.close(theirs)
     os.close(out_write)
-    os.write(ours, typed)
-    seen = b""
+    os.write(ours, typed_ahead)
+    seen, answers = b"", iter(typed)
+    questions = 0
     with suppress(OSError):  # a pty ends with EIO, not with an empty read
         while piece := os.read(ours, 65536):
             seen += piece
+            while questions < len(QUESTION.findall(seen)):
+                questions += 1
+                os.write(ours, next(answers, b"\x04"))
     with os.fdopen(out_read, "rb") as pipe:
         piped = pipe.read()
     os.close(ours)
@@ -202,14 +208,23 @@ def test_without_a_locale_the_table_still_prints() -> None:
 
 
 def test_a_terminal_is_asked_and_the_answer_counts() -> None:
-    yes, _ = _on_terminal(ASK, typed=b"12\ny\n")
-    no, _ = _on_terminal(ASK, typed=b"13\n\n")
-    end, _ = _on_terminal(ASK, typed=b"\x04\x04")
+    yes, _ = _on_terminal(ASK, typed=[b"12\n", b"y\n"])
+    no, _ = _on_terminal(ASK, typed=[b"13\n", b"\n"])
+    end, _ = _on_terminal(ASK, typed=[b"\x04", b"\x04"])
 
     assert "This ends 12 packages. Type 12 to go on: " in yes
     assert re.findall("answer (True|False)", yes) == ["True", "True"]
     assert re.findall("answer (True|False)", no) == ["False", "False"]
     assert re.findall("answer (True|False)", end) == ["False", "False"]
+
+
+def test_what_was_typed_before_the_question_is_no_answer_to_it() -> None:
+    ahead, _ = _on_terminal(
+        "import time; time.sleep(0.3)" + ASK, typed_ahead=b"12\n", typed=[b"no\n", b"y\n"]
+    )
+
+    assert "answer False" in ahead
+    assert "answer True" in ahead
 
 
 def test_a_reader_that_goes_away_is_a_broken_pipe_also_with_colour() -> None:
