@@ -159,7 +159,8 @@ class Reconcile:
         if path is not None and not self.stop.is_set():
             head = PlanHead(self.actor.profile, self.database_name, run_id, c.started, c.complete)
             count = write_plan(path, head, menders(c))
-            hints.append(f"{count:,} of them can be mended: pondctl reconcile --apply --plan {path}")
+            mend = f"{count:,} of them can be mended: pondctl reconcile --apply --plan {path}"
+            hints.append(mend if count else "nothing can be mended: the plan is empty")
 
     def _mend(
         self, c: Comparison, request: ReconcileRequest, plan: PlanFile | None, hints: list[str]
