@@ -16,11 +16,8 @@ from pondctl.models import EMBEDDED_QUEUE, Stop
 from pondctl.telemetry import metrics
 
 if TYPE_CHECKING:
-    from pondctl.clients.pacing import Pace
-    from pondctl.clients.pond import PondClient
-    from pondctl.clients.thingspace import ThingSpaceClient
-    from pondctl.clients.tokens import TokenStore
     from pondctl.config import Settings
+    from pondctl.context_carriers import CarrierContext
     from pondctl.context_queue import QueueContext
     from pondctl.context_telemetry import TelemetryContext
     from pondctl.db.database import Database
@@ -179,96 +176,11 @@ class AppContext:
         return EMBEDDED_QUEUE if url == "database" else url
 
     @cached_property
-    def shared_tokens(self) -> TokenStore:
-        """The ThingSpace tokens that all processes and hosts share."""
-        from pondctl.db.tokens import DatabaseTokenStore
+    def carriers(self) -> CarrierContext:
+        """The clients of both carriers, and what all processes share to call them."""
+        from pondctl.context_carriers import CarrierContext
 
-        self.settings.require(
-            "thingspace.client_id", "thingspace.client_secret", "thingspace.username", "thingspace.password"
-        )
-        thingspace = self.settings.thingspace
-        return DatabaseTokenStore(
-            self.database,
-            base_url=thingspace.base_url,
-            client_id=thingspace.client_id,
-            client_secret=thingspace.client_secret.reveal(),
-            username=thingspace.username,
-            password=thingspace.password.reveal(),
-        )
-
-    @property
-    def token_store(self) -> TokenStore:
-        """Those tokens; who only looks may lack the right to keep new ones."""
-        from pondctl.clients.looking import LookingTokens
-
-        looks = self.admission.role == "viewer"
-        return LookingTokens(self.shared_tokens) if looks else self.shared_tokens
-
-    def pace(self, carrier: str, account: str, requests_per_second: float) -> Pace:
-        """Allow calls at a rate that all processes share; a dry run, which writes nothing, keeps its own."""
-        from pondctl.clients.looking import LookingPace
-        from pondctl.clients.pacing import LocalPace
-        from pondctl.db.pace import DatabasePace
-
-        own = LocalPace(requests_per_second, self.stop)
-        if self.dry_run:
-            return own
-        shared = DatabasePace(self.database, f"{carrier}:{account}", requests_per_second, self.stop)
-        return LookingPace(shared, own) if self.admission.role == "viewer" else shared
-
-    @cached_property
-    def thingspace(self) -> ThingSpaceClient:
-        """The ThingSpace client; logs in at its first call."""
-        return self.open_thingspace(self.token_store)
-
-    def open_thingspace(self, tokens: TokenStore) -> ThingSpaceClient:
-        """A ThingSpace client that keeps its tokens there."""
-        from pondctl.clients.thingspace import connect
-
-        settings, limits = self.settings.thingspace, self.settings.limits
-        client = connect(
-            base_url=settings.base_url,
-            account_name=settings.account_name,
-            client_id=settings.client_id,
-            client_secret=settings.client_secret.reveal(),
-            username=settings.username,
-            password=settings.password.reveal(),
-            tokens=tokens,
-            pace=self.pace("thingspace", settings.account_name, settings.requests_per_second),
-            stop=self.stop,
-            call_seconds=limits.call_seconds,
-            outage_seconds=limits.outage_seconds,
-            lookup=settings.lookup,
-            workers=self.workers,
-        )
-        self._opened.callback(client.close)
-        return client
-
-    @cached_property
-    def pond(self) -> PondClient:
-        """The POND client; nothing is sent before its first call."""
-        from pondctl.clients.pond import connect
-
-        self.settings.require("pond.base_url", "pond.distributor_id", "pond.api_key")
-        settings, limits = self.settings.pond, self.settings.limits
-        distributor_id = settings.distributor_id or 0
-        client = connect(
-            base_url=settings.base_url,
-            api=settings.api,
-            distributor_id=distributor_id,
-            api_key=settings.api_key.reveal(),
-            api_key_header=settings.api_key_header,
-            username=settings.username,
-            password=settings.password.reveal(),
-            write_enabled=settings.write_enabled,
-            pace=self.pace("pond", str(distributor_id), settings.requests_per_second),
-            stop=self.stop,
-            call_seconds=limits.call_seconds,
-            outage_seconds=limits.outage_seconds,
-            workers=self.workers,
-        )
-        self._opened.callback(client.close)
-        return client
+        return CarrierContext(self)
 
     def actor(self, reason: str | None = None) -> Actor:
         """Who runs this, for the record."""
@@ -286,7 +198,7 @@ class AppContext:
         queue = settings.queue
         return SyncBulk(
             database=self.database,
-            thingspace=self.thingspace,
+            thingspace=self.carriers.thingspace,
             actor=self.actor(),
             owners=Owners(
                 frozenset(settings.thingspace.service_provider_ids),

@@ -96,7 +96,7 @@ class TelemetryContext:
         """Where refused logins are counted; None where ThingSpace is not configured, or its secrets cannot
         be read by who only looks."""
         try:
-            return self._app.token_store if self._app.settings.thingspace.client_id else None
+            return self._app.carriers.token_store if self._app.settings.thingspace.client_id else None
         except PondctlError as error:
             self._warn(f"refused logins are not known: {error.message}")
             return None

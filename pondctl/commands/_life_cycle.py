@@ -70,7 +70,7 @@ def life_cycle(app: AppContext, reason: str | None) -> LifeCycle:
     pond, limits, queue = settings.pond, settings.limits, settings.queue
     return LifeCycle(
         database=app.database,
-        pond=app.pond,
+        pond=app.carriers.pond,
         actor=app.actor(reason),
         limits=LifeLimits(
             distributor_id=pond.distributor_id or 0,

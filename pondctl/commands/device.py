@@ -44,7 +44,7 @@ def show(
     site = (thingspace.base_url, thingspace.account_name, pond.base_url, str(pond.distributor_id))
     service = DeviceShow(
         context.database,
-        Carriers(lambda: context.thingspace, lambda: context.pond),
+        Carriers(lambda: context.carriers.thingspace, lambda: context.carriers.pond),
         DeviceCache(context.database, " ".join(site)),
         context.queueing.rules,
         context.stop,

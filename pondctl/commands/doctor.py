@@ -38,7 +38,7 @@ def doctor(
     app.use(output=output, dry_run=True)
     if reset_lockout:
         app.announce()
-        app.shared_tokens.clear_refusals()
+        app.carriers.shared_tokens.clear_refusals()
         app.output.note("the refused ThingSpace logins of these credentials are forgotten")
     result = examine(_probes(app))
     columns = [Column(name, fold=name in ("message", "remedy")) for name in _COLUMNS]
@@ -106,9 +106,9 @@ def _thingspace_probes(app: AppContext) -> list[Probe]:
 
     def ask() -> Iterator[Found]:
         app.settings.require("thingspace.client_secret", "thingspace.username", "thingspace.password")
-        tokens = cache(lambda: LookingTokenStore(app.shared_tokens))
+        tokens = cache(lambda: LookingTokenStore(app.carriers.shared_tokens))
         account = settings.account_name
-        return carriers.ask_thingspace(lambda: app.open_thingspace(tokens()), tokens, account)
+        return carriers.ask_thingspace(lambda: app.carriers.open_thingspace(tokens()), tokens, account)
 
     return [
         Probe("thingspace server", lambda: carriers.ask_server(settings.base_url)),
@@ -123,5 +123,5 @@ def _pond_probes(app: AppContext) -> list[Probe]:
     settings = app.settings.pond
     return [
         Probe("pond server", lambda: carriers.ask_server(settings.base_url)),
-        Probe("pond", lambda: carriers.ask_pond(lambda: app.pond, write_enabled=settings.write_enabled)),
+        Probe("pond", lambda: carriers.ask_pond(lambda: app.carriers.pond, write_enabled=settings.write_enabled)),
     ]

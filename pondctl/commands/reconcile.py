@@ -126,8 +126,8 @@ def _service(app: AppContext, request: ReconcileRequest) -> Reconcile:
     providers = pond.service_provider_ids or settings.access.service_provider_ids
     places = (settings.database_url(), settings.database.state_url.reveal())
     sides = Sides(
-        thingspace=app.thingspace if asks_thingspace else None,
-        pond=app.pond if asks_pond else None,
+        thingspace=app.carriers.thingspace if asks_thingspace else None,
+        pond=app.carriers.pond if asks_pond else None,
         account=thingspace.account_name,
         limits=CarrierLimits(
             distributor_id=pond.distributor_id or 0,
