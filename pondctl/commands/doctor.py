@@ -123,5 +123,7 @@ def _pond_probes(app: AppContext) -> list[Probe]:
     settings = app.settings.pond
     return [
         Probe("pond server", lambda: carriers.ask_server(settings.base_url)),
-        Probe("pond", lambda: carriers.ask_pond(lambda: app.carriers.pond, write_enabled=settings.write_enabled)),
+        Probe(
+            "pond", lambda: carriers.ask_pond(lambda: app.carriers.pond, write_enabled=settings.write_enabled)
+        ),
     ]
