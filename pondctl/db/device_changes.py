@@ -14,6 +14,7 @@ from pondctl.db.host_tables import HostTables
 from pondctl.db.records import NewDeviceChange
 from pondctl.db.row_reads import read_rows, select_rows
 from pondctl.db.work_rows import bare_iccid, is_failed, is_unsettled, is_work
+from pondctl.errors import Category
 from pondctl.models import BulkStatus, DeviceChange
 
 _DETAILS: Final = 500
@@ -78,6 +79,17 @@ class DeviceChanges:
     def count_unsettled(self, bulk_change_id: int) -> int:
         """How many rows are not settled, with a number or without."""
         return self._count(sa.and_(self._row["BulkChangeId"] == bulk_change_id, is_unsettled(self._row)))
+
+    def has_given_up(self, bulk_change_id: int) -> bool:
+        """Whether a row was refused because its retries are used up."""
+        row = self._row
+        if not row.has("StatusDetails"):
+            return False
+        said = row["StatusDetails"].startswith(f"{Category.RETRIES_EXHAUSTED}:", autoescape=True)
+        query = (
+            sa.select(row["Id"]).where(row["BulkChangeId"] == bulk_change_id, is_failed(row), said).limit(1)
+        )
+        return self._connection.execute(query).first() is not None
 
     def set_active(self, rows: Sequence[tuple[int, str]]) -> None:
         """Write (id, MSISDN) of devices that are active; a row that has a number keeps it."""

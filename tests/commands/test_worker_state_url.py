@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,3 +68,29 @@ def test_killed_between_both_commits_the_next_delivery_finishes_it(
 
     assert queue.world.header(bulk)["Status"] == status
     assert [plain(check)["RetryNumber"] for check in queue.messages] == ([] if state == "active" else ["2"])
+
+
+@pytest.mark.parametrize("apart", [True, False], ids=["own tables elsewhere", "own tables beside"])
+def test_killed_between_giving_up_and_closing_the_header_the_next_delivery_closes_it_in_error(
+    world: World, sqs: SqsServer, tmp_path: Path, apart: bool
+) -> None:
+    queue = QueueWorld(world, sqs)
+    if apart:
+        queue.settings["PONDCTL_DATABASE__STATE_URL"] = f"sqlite:///{tmp_path}/own.db"
+        assert world.run("db", "init", **queue.settings).exit_code == 0
+    world.thingspace.add(A, state="pending activation")
+    bulk = world.given(A)
+    body = json.dumps({"pondctl": {"key": "k-1", "pending_since": "2026-11-01T00:00:00Z"}})
+    queue.put(bulk, body, RetryNumber=95)
+
+    with killed_before_the_host_has("ERROR"):
+        assert queue.work().exit_code == 1
+    assert world.header(bulk)["Status"] == "NEW"
+    assert world.rows(bulk)[0]["Status"] == "API_FAILED"
+    queue.sqs.queue(queue.url).show_all()
+    assert queue.work().exit_code in (0, 3)
+
+    assert world.header(bulk)["Status"] == "ERROR"
+    listed = world.run("dead-letter", "list", "-o", "json", **queue.settings).json
+    assert [letter["category"] for letter in listed] == ["retries_exhausted"]
+    assert queue.messages == []

@@ -51,8 +51,9 @@ class SyncEnd:
 
         def end(unit: Unit) -> Retry | None:
             run.fence(unit)
-            self._set_header(unit, counts, waiting=check is not None, exhausted=exhausted)
-            self._work_off_cause(unit, exhausted=exhausted)
+            gave_up = exhausted or self._gave_up_before(unit)
+            self._set_header(unit, counts, waiting=check is not None, exhausted=gave_up)
+            self._work_off_cause(unit, exhausted=exhausted or (gave_up and not counts))
             retry = self._queue(unit, check)
             unit.runs.finish(run.run_id, "done", counts, None)
             return retry
@@ -84,6 +85,11 @@ class SyncEnd:
         except PondctlError as trouble:
             # The trouble that ended the run is the one to tell; the bulk change stays open.
             _log.warning("the check could not be queued again", error=trouble.message)
+
+    def _gave_up_before(self, unit: Unit) -> bool:
+        """Whether a run gave rows up and was killed before it could close the header."""
+        header = unit.bulk_changes.get(self._bulk_change_id)
+        return header.status in _OPEN and unit.device_changes.has_given_up(self._bulk_change_id)
 
     def _set_header(
         self, unit: Unit, counts: Mapping[Outcome, int], *, waiting: bool, exhausted: bool
