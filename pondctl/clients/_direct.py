@@ -108,8 +108,11 @@ class _Connection:
         with suppress(httpcore.WriteError):
             self._stream.write(message, seconds["write"])
         answer = _Answer()
-        while not answer.is_whole:
-            answer.take(self._stream.read(_CHUNK, seconds["read"]))
+        try:
+            while not answer.is_whole:
+                answer.take(self._stream.read(_CHUNK, seconds["read"]))
+        finally:
+            answer.forget_parser()
         return answer
 
     def is_usable(self, url: httpx.URL) -> bool:
@@ -127,7 +130,7 @@ class _Answer:
     """One answer as it comes in; the `on_` methods are what httptools calls."""
 
     def __init__(self) -> None:
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
         self._status = 0
         self._headers: list[tuple[bytes, bytes]] = []
         self._parts: list[bytes] = []
@@ -141,6 +144,7 @@ class _Answer:
             self._closed()
             return
         self._taken += len(data)
+        assert self._parser is not None
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
@@ -151,6 +155,10 @@ class _Answer:
             raise httpx.RemoteProtocolError("the head of the answer does not end")
         if self._size > MAX_BODY_BYTES:
             raise too_large()
+
+    def forget_parser(self) -> None:
+        """It holds this answer as this answer holds it: the garbage collector would part them much later."""
+        self._parser = None
 
     def response(self) -> httpx.Response:
         """The answer; its body still packed where it came packed."""
@@ -169,7 +177,7 @@ class _Answer:
             self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        if not self.is_whole:
+        if not self.is_whole and self._parser is not None:
             self._status = self._parser.get_status_code()
             self._has_head = self._status >= _FIRST_FINAL_STATUS
             self.keeps_connection = self._parser.should_keep_alive()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import gzip
 import json
 import socket
@@ -130,6 +131,20 @@ def test_an_answer_that_comes_packed_and_in_pieces_is_read_whole() -> None:
         answers = [carrier.post("/x", content="abc").text for _ in range(3)]
 
     assert answers == ["abc" * 100] * 3
+
+
+def test_an_answer_is_gone_as_soon_as_nobody_holds_it() -> None:
+    """Pages are megabytes each: left to the garbage collector, a hundred of them stand in memory."""
+    gc.disable()
+    try:
+        with serving(plain) as server, client(server.url) as carrier:
+            for _ in range(5):
+                carrier.post("/x", content="?")
+        left = [one for one in gc.get_objects() if type(one).__module__ == DirectTransport.__module__]
+    finally:
+        gc.enable()
+
+    assert [one for one in left if type(one).__name__ == "_Answer"] == []
 
 
 def test_no_more_connections_are_kept_than_were_asked_for() -> None:
