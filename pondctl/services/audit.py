@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
+from typing import Any
 
 from pondctl.db.audit_rows import AuditFilter
 from pondctl.db.database import Database
@@ -62,8 +64,8 @@ def verify_audit(database: Database, keys: Mapping[str, AuditKey], kept_ends: Ma
     after = 0
     while check.bad is None and (page := database.read(partial(_page, after))):
         after = page[-1][0]
-        for row_id, entry in page:
-            if not check.take(row_id, entry):
+        for row_id, *entry in page:
+            if not check.take(row_id, AuditEntry._make(entry)):
                 break
     check.finish()
     return Verdict(_told(check, bool(kept_ends)), ExitCode.OK if check.bad is None else ExitCode.PARTIAL)
@@ -76,7 +78,7 @@ def read_end(text: str) -> Link | None:
     return Link(int(sequence), mac) if is_one else None
 
 
-def _page(after: int, unit: Unit) -> list[tuple[int, AuditEntry]]:
+def _page(after: int, unit: Unit) -> Sequence[Sequence[Any]]:
     return unit.audit_rows.page(after, _PAGE)
 
 
@@ -111,7 +113,7 @@ def _line(row_id: int, entry: AuditEntry) -> Mapping[str, object]:
     return {
         "id": str(row_id),
         "place": f"{entry.chain}:{entry.sequence}",
-        "recorded": entry.recorded_at,
+        "recorded": datetime.fromisoformat(entry.recorded_at),
         "event": entry.event,
         "command": entry.command,
         "actor": entry.actor,
