@@ -83,6 +83,12 @@ class AuditRows:
         query = sa.select(sa.func.count()).select_from(self._table).where(*self._narrowed(wanted))
         return self._connection.execute(query).scalar_one()
 
+    def count_by_run(self, wanted: AuditFilter) -> dict[str | None, int]:
+        """The same for each run; None: what belongs to no run."""
+        run_id = self._table.c.run_id
+        query = sa.select(run_id, sa.func.count()).where(*self._narrowed(wanted)).group_by(run_id)
+        return {row[0]: row[1] for row in self._connection.execute(query)}
+
     def _end(self, chain: str, hint: str) -> Link | None:
         t = self._table.c
         query = sa.select(t.sequence, t.mac).where(t.chain == chain).order_by(t.sequence.desc()).limit(1)
