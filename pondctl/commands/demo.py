@@ -39,6 +39,8 @@ def demo(
         app.use(progress=not no_progress, workers=32)
         app.output.note(f"{devices} devices, simulated carriers on {sandbox.url}, profile in {site.folder}")
         bulk_change_id = seed(app.database, seeded_iccids(sandbox.config), devices)
+        # The database is a new one under an old name: what was kept of the old one's trail is put aside.
+        app.trail.head.begin_anew()
         app.output.note(f"$ pondctl sync-bulk {bulk_change_id}")
         _run(app, bulk_change_id, None)
         _run_queued_check(app, bulk_change_id)

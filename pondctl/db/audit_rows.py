@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from pondctl.db.batches import execute_many
+from pondctl.db.dialects import spelled_moment
 from pondctl.db.driver_errors import Trouble, diagnose
 from pondctl.db.own_tables import OwnTables
 from pondctl.errors import DatabaseUnavailableError
@@ -45,7 +46,9 @@ class AuditRows:
 
     def add(self, entries: Sequence[AuditEntry]) -> None:
         """Add rows to the end of their chain; raises where that is refused, whatever the cause."""
-        rows = [entry._asdict() for entry in entries]
+        rows = [
+            entry._asdict() | {"recorded_at": datetime.fromisoformat(entry.recorded_at)} for entry in entries
+        ]
         try:
             execute_many(self._connection, sa.insert(self._table).inline(), rows)
         except sa.exc.DBAPIError as error:
@@ -57,11 +60,15 @@ class AuditRows:
                 hint="once it can be, run the same command again",
             ) from error
 
-    def page(self, after_id: int, limit: int) -> list[tuple[int, AuditEntry]]:
-        """The next rows in the order in which they were written; `after_id` 0 begins."""
+    def page(self, after_id: int, limit: int) -> Sequence[Sequence[Any]]:
+        """The next rows in the order in which they were written, as id and what makes an `AuditEntry`.
+
+        `after_id` 0 begins. Who reads a million makes one entry at a time: the garbage collector looks
+        through whatever is kept.
+        """
         t = self._table.c
         query = sa.select(t.id, *self._columns()).where(t.id > after_id).order_by(t.id).limit(limit)
-        return [(row[0], AuditEntry._make(row[1:])) for row in self._connection.execute(query).all()]
+        return self._connection.execute(query).all()
 
     def newest(self, wanted: AuditFilter, before_id: int | None, limit: int) -> list[tuple[int, AuditEntry]]:
         """The newest rows first; `before_id` goes on where a page ended."""
@@ -75,6 +82,12 @@ class AuditRows:
         """How many `newest` would give."""
         query = sa.select(sa.func.count()).select_from(self._table).where(*self._narrowed(wanted))
         return self._connection.execute(query).scalar_one()
+
+    def count_by_run(self, wanted: AuditFilter) -> dict[str | None, int]:
+        """The same for each run; None: what belongs to no run."""
+        run_id = self._table.c.run_id
+        query = sa.select(run_id, sa.func.count()).where(*self._narrowed(wanted)).group_by(run_id)
+        return {row[0]: row[1] for row in self._connection.execute(query)}
 
     def _end(self, chain: str, hint: str) -> Link | None:
         t = self._table.c
@@ -90,5 +103,7 @@ class AuditRows:
         where = [column == value for column, value in given.items() if value is not None]
         return [*where, t.recorded_at >= wanted.since] if wanted.since is not None else where
 
-    def _columns(self) -> Iterator[sa.Column[Any]]:
-        return (self._table.c[name] for name in AuditEntry._fields)
+    def _columns(self) -> Iterator[sa.ColumnElement[Any]]:
+        for name in AuditEntry._fields:
+            column = self._table.c[name]
+            yield spelled_moment(column).label(name) if name == "recorded_at" else column

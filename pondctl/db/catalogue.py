@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -77,12 +78,16 @@ class Catalogue:
             self._connection.execute(query.bindparams(_name("name", full_name(name, schema)))).scalars()
         )
 
-    def has_right(self, name: str, schema: str | None, right: str) -> bool | None:
-        """Whether the login may do this to a table; None where the server does not say."""
-        query = sa.text("SELECT HAS_PERMS_BY_NAME(:name, 'OBJECT', :right)")
-        query = query.bindparams(_name("name", full_name(name, schema)), _name("right", right))
-        answer: Any = self._connection.execute(query).scalar()
-        return None if answer is None else bool(answer)
+    def rights(self, name: str, schema: str | None, wanted: Sequence[str]) -> dict[str, bool | None]:
+        """Whether the login may do these things to a table; None where the server does not say."""
+        asked = [f"HAS_PERMS_BY_NAME(:name, 'OBJECT', :right_{number})" for number in range(len(wanted))]
+        query = sa.text(f"SELECT {', '.join(asked)}").bindparams(
+            _name("name", full_name(name, schema)),
+            *(_name(f"right_{number}", right) for number, right in enumerate(wanted)),
+        )
+        answers: Any = self._connection.execute(query).first() or [None] * len(wanted)
+        told = (None if answer is None else bool(answer) for answer in answers)
+        return dict(zip(wanted, told, strict=True))
 
 
 def full_name(name: str, schema: str | None) -> str:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Final, TypeVar
+
+import sqlalchemy as sa
 
 from pondctl.db.catalogue import Catalogue, full_name, quote
 from pondctl.db.database import Database
 from pondctl.db.engine import require_file
 from pondctl.db.host_tables import HostTable
-from pondctl.db.own_tables import REVISIONS
+from pondctl.db.own_tables import REVISIONS, VERSION_TABLE, OwnTables
 from pondctl.db.records import Finding
 from pondctl.db.version import find_revision
 from pondctl.errors import DatabaseUnavailableError, PondctlError
 
 T = TypeVar("T")
+_Rights = Mapping[str, bool | None]
+Ask = Callable[[Callable[[Catalogue], _Rights]], _Rights | None]
 
 RIGHTS: Final = {
     "BulkChange": ("SELECT", "UPDATE"),
@@ -24,11 +30,19 @@ RIGHTS: Final = {
     "DeviceBulkChangeLog": ("SELECT", "INSERT"),
     "Device": ("SELECT", "UPDATE"),
 }
+# Nobody needs to change what the audit trail says.
+_OWN_RIGHTS: Final = {"audit": ("SELECT", "INSERT"), VERSION_TABLE: ("SELECT",)}
 _NEEDS_INDEX: Final = {
     "M2M_DeviceChange": ("BulkChangeId",),
     "PondDeviceCarrierRatePlan": ("ICCID",),
     "DeviceBulkChangeLog": ("BulkChangeId",),
 }
+
+
+def own_rights(own: OwnTables) -> Iterator[tuple[sa.Table, tuple[str, ...]]]:
+    """What a login needs on each of pondctl's own tables."""
+    for table in (*own.metadata.tables.values(), own.version):
+        yield table, _OWN_RIGHTS.get(table.name, ("SELECT", "INSERT", "UPDATE", "DELETE"))
 
 
 def check(database: Database) -> list[Finding]:
@@ -74,21 +88,29 @@ def _missing_column(host: HostTable, key: str, name: str) -> Finding:
 
 
 def _check_rights(database: Database, host: HostTable) -> Iterator[Finding]:
-    file = database.host_address.file
-    if file is not None:
-        if not os.access(file, os.W_OK):
-            yield Finding(
-                "error", host.key, f"the login lacks the right to write {file}", f"chmod u+w {file}"
-            )
+    if database.host_address.file is not None:
+        yield from _check_file(database.host_address.file, host.key)
         return
-    name, schema = host.table.name, host.table.schema
-    for right in RIGHTS[host.key]:
-        has = _try(database, lambda catalogue, right=right: catalogue.has_right(name, schema, right))  # type: ignore[misc]
+    ask = partial(_try, database)
+    yield from _lacking_rights(ask, host.table, host.key, RIGHTS[host.key])
+
+
+def _check_file(file: Path, subject: str) -> Iterator[Finding]:
+    if not os.access(file, os.W_OK):
+        yield Finding("error", subject, f"the login lacks the right to write {file}", f"chmod u+w {file}")
+
+
+def _lacking_rights(ask: Ask, table: sa.Table, subject: str, wanted: Sequence[str]) -> Iterator[Finding]:
+    name, schema = table.name, table.schema
+    found = ask(lambda catalogue: catalogue.rights(name, schema, wanted)) or dict.fromkeys(wanted)
+    for right, has in found.items():
         if has is False:
             remedy = f"GRANT {right} ON {full_name(name, schema)} TO [LOGIN];"
-            yield Finding("error", host.key, f"the login lacks {right} on {host.table.fullname}", remedy)
-        elif has is None:
-            yield Finding("note", host.key, f"the server does not tell whether {right} is granted", "")
+            yield Finding("error", subject, f"the login lacks {right} on {table.fullname}", remedy)
+    untold = ", ".join(right for right, has in found.items() if has is None)
+    if untold:
+        said = f"the server does not tell whether {untold} on {table.fullname} is granted"
+        yield Finding("note", subject, said, "")
 
 
 def _check_indexes(database: Database, host: HostTable) -> Iterator[Finding]:
@@ -112,7 +134,7 @@ def _check_own(database: Database) -> list[Finding]:
     subject = "pondctl's own tables"
     revision = database.look(find_revision)
     if revision == REVISIONS[-1]:
-        return []
+        return list(_check_own_rights(database, subject))
     if revision is None:
         return [Finding("error", subject, "they are not in this database", "pondctl db upgrade")]
     if revision in REVISIONS:
@@ -122,10 +144,21 @@ def _check_own(database: Database) -> list[Finding]:
     ]
 
 
-def _try(database: Database, ask: Callable[[Catalogue], T | None]) -> T | None:
+def _check_own_rights(database: Database, subject: str) -> Iterator[Finding]:
+    if database.state_address.file is not None:
+        # Of one file for all tables the host's have told already.
+        if not database.is_one:
+            yield from _check_file(database.state_address.file, subject)
+        return
+    ask = partial(_try, database, own=True)
+    for table, wanted in own_rights(database.own_tables):
+        yield from _lacking_rights(ask, table, subject, wanted)
+
+
+def _try(database: Database, ask: Callable[[Catalogue], T | None], *, own: bool = False) -> T | None:
     """Ask the catalogue; None where this server has no answer to such a question."""
     try:
-        return database.look(lambda unit: ask(Catalogue(unit.host)))
+        return database.look(lambda unit: ask(Catalogue(unit.state if own else unit.host)))
     except DatabaseUnavailableError:
         raise
     except PondctlError:

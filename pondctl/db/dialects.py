@@ -120,3 +120,20 @@ def _shifted_on_mssql(element: _ShiftedNow, compiler: SQLCompiler, **kw: Any) ->
     # Two steps: a DATEADD in milliseconds alone overflows after 24 days.
     seconds, milliseconds = (compiler.process(clause, **kw) for clause in element.clauses)
     return f"DATEADD(second, {seconds}, DATEADD(millisecond, {milliseconds}, {_NOW_ON_MSSQL}))"
+
+
+class spelled_moment(FunctionElement[str]):  # noqa: N801 - as above
+    """A moment of the database as text to the millisecond: `2026-11-27 08:00:00.000`."""
+
+    inherit_cache = True
+    type = sa.Unicode()
+
+
+@compiles(spelled_moment, "sqlite")
+def _spelled_on_sqlite(element: spelled_moment, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"substr({compiler.process(element.clauses, **kw)}, 1, 23)"
+
+
+@compiles(spelled_moment, "mssql")
+def _spelled_on_mssql(element: spelled_moment, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"CONVERT(VARCHAR(23), {compiler.process(element.clauses, **kw)}, 121)"

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from pondctl.db.catalogue import full_name, quote
-from pondctl.db.check import RIGHTS
+from pondctl.db.check import RIGHTS, own_rights
 from pondctl.db.database import Database
 from pondctl.errors import UsageError
-
-# Nobody needs to change what the audit trail says.
-_OWN_RIGHTS: Final = {"audit": ("SELECT", "INSERT"), "pondctl_alembic_version": ("SELECT",)}
 
 
 def grants(database: Database, login: str) -> str:
@@ -19,9 +14,7 @@ def grants(database: Database, login: str) -> str:
         raise UsageError("SQLite has no logins: the rights are those of the file")
     host = [*database.host_tables.required(), *filter(None, [database.host_tables.device])]
     lines = [_grant(RIGHTS[table.key], table.table.name, table.table.schema, login) for table in host]
-    own = database.own_tables
-    for table in (*own.metadata.tables.values(), own.version):
-        rights = _OWN_RIGHTS.get(table.name, ("SELECT", "INSERT", "UPDATE", "DELETE"))
+    for table, rights in own_rights(database.own_tables):
         lines.append(_grant(rights, table.name, table.schema, login))
     return "\n".join(lines) + "\n"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -64,12 +64,17 @@ class Vitals:
         alive = sa.or_(r.state != RUNNING, r.lease_until > utcnow())
         return self._runs(alive, _LATELY)
 
-    def unresolved_writes(self) -> int:
-        """Carrier writes whose answer was lost, or whose run died before it came."""
+    def unresolved_writes(self, providers: Collection[int] = ()) -> int:
+        """Carrier writes whose answer was lost, or whose run died before it came.
+
+        `providers` narrows to those service providers, and to what is known to be nobody's.
+        """
         s, r = self._step.c, self._run.c
         alive = sa.exists().where(r.run_id == s.run_id, r.state == RUNNING, r.lease_until > utcnow())
         lost = sa.or_(s.state == str(StepState.UNKNOWN), sa.and_(s.state == str(StepState.OPEN), ~alive))
         query = sa.select(sa.func.count()).select_from(self._step).where(s.kind.not_in(_NO_WRITES), lost)
+        if providers:
+            query = query.where(s.service_provider_id.in_((0, *sorted(providers))))
         return self._connection.execute(query).scalar_one()
 
     def throttled(self) -> dict[str, float]:

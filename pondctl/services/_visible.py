@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pondctl.db.records import DeadLetterHead, RunRecord
+from pondctl.db.records import DeadLetterFilter, DeadLetterHead, RunRecord
 from pondctl.db.unit import Unit
 from pondctl.errors import NotFoundError
 
 _TARGET = "bulk_change:"
+_PAGE = 1000
 
 
 def visible_runs(unit: Unit, runs: Sequence[RunRecord]) -> list[RunRecord]:
@@ -39,6 +40,20 @@ def visible_letters(unit: Unit, letters: Sequence[DeadLetterHead]) -> list[DeadL
     ids = {letter.bulk_change_id for letter in letters if letter.bulk_change_id is not None}
     hidden = unit.bulk_changes.hidden(ids)
     return [letter for letter in letters if letter.bulk_change_id not in hidden]
+
+
+def count_open_letters(unit: Unit) -> tuple[int, float | None]:
+    """How many open dead letters may be seen, and the age of the oldest."""
+    if not unit.host_tables.service_provider_ids:
+        count = unit.dead_letters.count(DeadLetterFilter(state="open"))
+        return count, unit.dead_letters.oldest_age_seconds()
+    count, last, oldest = 0, 0, None
+    while page := unit.dead_letters.page_heads(DeadLetterFilter(state="open"), after_id=last, limit=_PAGE):
+        last = page[-1].id
+        seen = [letter.created_at for letter in visible_letters(unit, page)]
+        count += len(seen)
+        oldest = min(seen if oldest is None else [oldest, *seen], default=None)
+    return count, (unit.now() - oldest).total_seconds() if oldest is not None else None
 
 
 def require_visible_devices(unit: Unit, iccids: Sequence[str]) -> None:

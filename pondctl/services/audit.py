@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
+from typing import Any
 
 from pondctl.db.audit_rows import AuditFilter
 from pondctl.db.database import Database
 from pondctl.db.unit import Unit
 from pondctl.errors import ExitCode
 from pondctl.services._since import read_since
+from pondctl.services._visible import visible_runs
 from pondctl.services.auditing.check import ChainCheck
 from pondctl.telemetry.audit import AuditEntry, AuditKey, Link
 
@@ -45,15 +48,24 @@ class Verdict:
 
 
 def list_audit(database: Database, query: AuditQuery, limit: int | None) -> AuditList:
-    """The newest rows that the query means."""
+    """The newest rows that the query means.
 
-    def read(unit: Unit) -> tuple[AuditFilter, int]:
+    Where a profile is bound to service providers, rows of runs for others are left out, and those of
+    runs that are known no more. A row of no run says what an operator asked for: it is everybody's.
+    """
+
+    def read(unit: Unit) -> tuple[AuditFilter, int, frozenset[str]]:
         since = read_since(query.since, unit.now()) if query.since else None
         wanted = AuditFilter(query.run_id, query.actor, query.command, since)
-        return wanted, unit.audit_rows.count(wanted)
+        if not unit.host_tables.service_provider_ids:
+            return wanted, unit.audit_rows.count(wanted), frozenset()
+        counts = unit.audit_rows.count_by_run(wanted)
+        seen = {None, *(run.run_id for run in visible_runs(unit, unit.runs.list_recent(None)))}
+        total = sum(count for run_id, count in counts.items() if run_id in seen)
+        return wanted, total, frozenset(run_id for run_id in counts if run_id and run_id not in seen)
 
-    wanted, total = database.read(read)
-    return AuditList(_lines(database, wanted, total if limit is None else min(limit, total)), total)
+    wanted, total, hidden = database.read(read)
+    return AuditList(_lines(database, wanted, total if limit is None else min(limit, total), hidden), total)
 
 
 def verify_audit(database: Database, keys: Mapping[str, AuditKey], kept_ends: Mapping[int, str]) -> Verdict:
@@ -62,8 +74,8 @@ def verify_audit(database: Database, keys: Mapping[str, AuditKey], kept_ends: Ma
     after = 0
     while check.bad is None and (page := database.read(partial(_page, after))):
         after = page[-1][0]
-        for row_id, entry in page:
-            if not check.take(row_id, entry):
+        for row_id, *entry in page:
+            if not check.take(row_id, AuditEntry._make(entry)):
                 break
     check.finish()
     return Verdict(_told(check, bool(kept_ends)), ExitCode.OK if check.bad is None else ExitCode.PARTIAL)
@@ -76,7 +88,7 @@ def read_end(text: str) -> Link | None:
     return Link(int(sequence), mac) if is_one else None
 
 
-def _page(after: int, unit: Unit) -> list[tuple[int, AuditEntry]]:
+def _page(after: int, unit: Unit) -> Sequence[Sequence[Any]]:
     return unit.audit_rows.page(after, _PAGE)
 
 
@@ -94,12 +106,15 @@ def _told(check: ChainCheck, has_ends: bool) -> Mapping[str, object]:
     }
 
 
-def _lines(database: Database, wanted: AuditFilter, most: int) -> Iterator[Mapping[str, object]]:
+def _lines(
+    database: Database, wanted: AuditFilter, most: int, hidden: frozenset[str]
+) -> Iterator[Mapping[str, object]]:
     before: int | None = None
     while most > 0 and (page := database.read(partial(_newest, wanted, before, min(most, _PAGE)))):
         before = page[-1][0]
-        most -= len(page)
-        for row_id, entry in page:
+        seen = [row for row in page if row[1].run_id not in hidden][:most]
+        most -= len(seen)
+        for row_id, entry in seen:
             yield _line(row_id, entry)
 
 
@@ -111,7 +126,7 @@ def _line(row_id: int, entry: AuditEntry) -> Mapping[str, object]:
     return {
         "id": str(row_id),
         "place": f"{entry.chain}:{entry.sequence}",
-        "recorded": entry.recorded_at,
+        "recorded": datetime.fromisoformat(entry.recorded_at),
         "event": entry.event,
         "command": entry.command,
         "actor": entry.actor,

@@ -37,7 +37,10 @@ class Metric:
 
 
 METRICS: Final[Mapping[str, Metric]] = {
-    "pondctl_device_seconds": Metric("From taking a device in hand until its carrier's answer.", _DEVICES),
+    "pondctl_device_seconds": Metric(
+        "From taking a device in hand until its carrier's answer; none of devices that a scan decides.",
+        _DEVICES,
+    ),
     "pondctl_devices_total": Metric("Devices decided, by command, outcome and category."),
     "pondctl_run_seconds": Metric("How long runs took.", _RUNS),
     "pondctl_runs_total": Metric("Runs that ended, by command and how."),

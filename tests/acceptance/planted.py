@@ -1,4 +1,4 @@
-"""Twelve secrets in all the places where a deployment has them, and the search for them afterwards."""
+"""Secrets in all the places where a deployment has them, and the search for them afterwards."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ AWS_SECRET = "PlantedwJalrXUtnFEMI/K7MDENG6"
 PROXY_PASSWORD = "Planted-proxy-pass-7"
 URL_KEY = "Planted-url-key-8"
 CALLBACK_PASSWORD = "Planted-callback-9"
+WEBHOOK_PASSWORD = "Planted-webhook-11"
+WEBHOOK_TOKEN = "PlantedT0KEN/in/path-12"
 EXCEPTION_TEXT = "Planted-in-exception-10"
 
 

@@ -1,4 +1,4 @@
-"""Twelve planted secrets, every command at debug level, on good and on bad ways: none comes out anywhere."""
+"""Planted secrets, every command at debug level, on good and on bad ways: none comes out anywhere."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from tests.acceptance.planted import Search
 from tests.dead_letters import bury
 from tests.queue_world import QueueWorld
 from tests.sqs_server import SqsServer
+from tests.webhook import Webhook, listening
 from tests.world import ICCIDS, Result, World
 
 A, B, C, D, E, F = ICCIDS[:6]
@@ -40,8 +41,17 @@ def command_names() -> list[str]:
 
 
 @pytest.fixture
-def secretive(world: World, sqs: SqsServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """A world whose carriers, queue and environment hold the planted secrets."""
+def hook() -> Iterator[Webhook]:
+    """Where notifications go."""
+    with listening() as there:
+        yield there
+
+
+@pytest.fixture
+def secretive(
+    world: World, sqs: SqsServer, hook: Webhook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[World]:
+    """A world whose carriers, queue, notifications and environment hold the planted secrets."""
     config = SandboxConfig(
         client_secret=planted.CLIENT_SECRET,
         password=planted.THINGSPACE_PASSWORD,
@@ -56,6 +66,15 @@ def secretive(world: World, sqs: SqsServer, monkeypatch: pytest.MonkeyPatch) -> 
         world.settings |= sandbox.environment() | {
             "PONDCTL_LIMITS__OUTAGE_SECONDS": "1",
             "PONDCTL_POND__SETTLE_SECONDS": "0.2",
+            "PONDCTL_TELEMETRY__METRICS_FILE": str(tmp_path / "pondctl.prom"),
+            "PONDCTL_TELEMETRY__NOTIFY_CHANGES": "true",
+            "PONDCTL_TELEMETRY__NOTIFY": json.dumps(
+                [
+                    f"json://hook:{planted.WEBHOOK_PASSWORD}@127.0.0.1:{hook.port}/{planted.WEBHOOK_TOKEN}",
+                    # Nobody listens: what is said of that must not name it.
+                    f"json://hook:{planted.WEBHOOK_PASSWORD}@127.0.0.1:9/{planted.WEBHOOK_TOKEN}",
+                ]
+            ),
         }
         queue = QueueWorld(world, sqs)
         world.settings |= queue.settings | {"PONDCTL_QUEUE__DEAD_LETTER_URL": sqs.create("checks-dead")}
@@ -129,7 +148,7 @@ def look(search: Search, where: object, result: Result) -> Result:
 
 
 @pytest.mark.timeout(400)
-def test_no_planted_secret_comes_out_of_any_command(secretive: World, tmp_path: Path) -> None:
+def test_no_planted_secret_comes_out_of_any_command(secretive: World, hook: Webhook, tmp_path: Path) -> None:
     world, folder = secretive, tmp_path / "work"
     folder.mkdir()
     words = words_for(world, folder)
@@ -159,16 +178,21 @@ def test_no_planted_secret_comes_out_of_any_command(secretive: World, tmp_path: 
             "key in a URL": planted.URL_KEY,
             "callback password": planted.CALLBACK_PASSWORD,
             "text of an exception": planted.EXCEPTION_TEXT,
+            "webhook password": planted.WEBHOOK_PASSWORD,
+            "webhook token": planted.WEBHOOK_TOKEN,
         }
     )
-    assert len(search.secrets) >= 13  # twelve, and each session there was
+    assert len(search.secrets) >= 15  # and each session there was
     assert all(search.secrets.values())
     for where, result in ran:
         look(search, where, result)
-    # The database file, state, reports: whatever was left behind but for what the test itself planted.
+    search.look("notifications", hook.text)
+    # Database, metrics, state, reports: whatever was left behind but for what the test itself planted.
     search.look_in_files(tmp_path, [folder / "notice.json"])
 
     assert search.hits == []
+    assert hook.taken
+    assert "pondctl_notifications_total" in (tmp_path / "pondctl.prom").read_text()
     text = "".join(result.stderr for _, result in ran)
     # It was no silent run: exchanges of both carriers and of SQS were shown, each kind of secret as ***.
     assert text.count('"event": "http exchange"') > 50

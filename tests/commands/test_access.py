@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pondctl.db.database import Database
+from pondctl.services.dead_letters.list import count_letters
+from pondctl.services.dead_letters.selection import Wanted
 from tests.dead_letters import bury
 from tests.pond_life import PROVIDER, WANTED, A, B, sims
 from tests.world import ICCIDS, World
@@ -27,7 +30,15 @@ def test_nothing_of_another_service_provider_is_shown_or_touched(world: World) -
     assert ids(world, "bulk", "list") == [str(mine)]
     assert ids(world, "dead-letter", "list") == ["2"]
     assert ids(world, "runs", "list") == [of_mine]
-    assert world.run("status", "-o", "json", **BOUND).json["open_bulk_changes"] == 1
+    status = world.run("status", "-o", "json", **BOUND).json
+    assert (status["open_bulk_changes"], status["dead_letters"]) == (1, 1)
+    assert status["dead_letters_oldest_seconds"] >= 0
+    counted = Database.open(world.url, service_provider_ids=[MINE])
+    assert count_letters(counted, Wanted()) == 1
+    counted.close()
+    listed = world.run("audit", "list", "--limit", 1000, "-o", "json", **BOUND)
+    assert {row["run_id"] for row in listed.json} == {None, of_mine}
+    assert " of " not in listed.stderr
     refused = (("bulk", "show", theirs), ("watch", theirs), ("sync-bulk", theirs), ("retry-failed", theirs),
                ("activate", "--bulk-change", theirs, "--package-type", WANTED),
                ("reconcile", "--local", "--bulk-change", theirs),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import random
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -339,3 +340,16 @@ def test_whichever_row_is_touched_it_is_found(attack: str) -> None:
     # Rows of two runs that have nothing to do with each other have no order.
     free = {at for at in missed if attack == "swap" and rows[at].chain != rows[at + 1].chain}
     assert set(missed) == free
+
+
+@pytest.mark.parametrize("secret", [b"k" * 32, b"long" * 40])
+def test_a_signature_is_the_hmac_of_all_that_a_row_says(secret: bytes) -> None:
+    draft = Draft("write.intent", "activate", {"step": "ü:1"}, "r1", reason=None, device="d-1")
+    row = AuditKey(secret).add(MAIN, Link(6, NOTHING), draft, WHO, NOW)
+
+    said = (
+        "4:main1:72:r112:write.intent8:activate3:ops6:host-110:production-3:d-1"
+        f"{len(row.body)}:{row.body}23:2026-11-27 08:00:00.00016:{row.key_id}64:{NOTHING}"
+    )
+    assert row.mac == hmac.digest(secret, said.encode(), "sha256").hex()
+    assert row.key_id == hmac.digest(secret, b"pondctl audit key", "sha256").hex()[:16]

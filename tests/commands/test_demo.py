@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -32,7 +33,16 @@ def test_the_demo_ends_with_a_queued_check_done_and_a_profile_to_go_on_with(tmp_
     assert "check number 2" in shown["waits_for"]
 
 
-def test_the_demo_can_be_run_again(tmp_path: Path) -> None:
+def test_the_demo_can_be_run_again_and_has_an_audit_trail_of_its_own_each_time(tmp_path: Path) -> None:
     words = ("demo", "--devices", "20", "--folder", str(tmp_path / "demo"))
 
     assert [pondctl(*words).returncode, pondctl(*words).returncode] == [0, 0]
+    config = ("--config", str(tmp_path / "demo" / "config.toml"))
+    whole = pondctl("audit", "verify", "-o", "json", *config)
+    with sqlite3.connect(tmp_path / "demo" / "demo.db") as connection:
+        connection.execute("DELETE FROM pondctl_audit WHERE id = (SELECT max(id) FROM pondctl_audit)")
+    connection.close()
+    cut = pondctl("audit", "verify", "-o", "json", *config)
+
+    assert (whole.returncode, json.loads(whole.stdout)["head_was_kept"]) == (0, True), whole.stdout
+    assert (cut.returncode, "cut off" in cut.stdout) == (3, True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,3 +82,21 @@ def test_looking_works_and_writing_is_refused(locked: World) -> None:
     assert [c for c in list(codes.items())[: len(looks)] if c[1][0] not in (0, 5)] == []
     assert [c for c in list(codes.items())[len(looks) :] if c[1][0] != 4] == []
     assert sent == [locked.calls(name) for name in ("add_package", "package_", "set_sim")]
+
+
+def test_rights_on_pondctls_own_tables_are_looked_at_too(world: World, tmp_path: Path) -> None:
+    if world.engine.dialect.name != "sqlite":
+        pytest.skip("file modes are those of SQLite")
+    state = tmp_path / "state.db"
+    world.settings["PONDCTL_DATABASE__STATE_URL"] = f"sqlite:///{state}"
+    assert world.run("db", "upgrade").exit_code == 0
+    assert world.run("db", "check").exit_code == 0
+    state.chmod(0o444)
+
+    check, doctor = run_all([("db", "check", "-o", "json"), ("doctor", "-o", "json")], world.settings)
+
+    [found] = json.loads(check["out"])
+    assert (check["code"], doctor["code"]) == (4, 4)
+    assert found["subject"] == "pondctl's own tables"
+    assert found["remedy"] == f"chmod u+w {state}"
+    assert "pondctl's own tables: the login lacks the right to write" in doctor["out"]

@@ -103,6 +103,9 @@ class _SqlServer:
     def scalars(self) -> list[str]:
         return []
 
+    def first(self) -> tuple[int, int]:
+        return 1, 0
+
     def scalar(self) -> None:
         return None
 
@@ -117,11 +120,11 @@ def test_sql_server_is_asked_in_views_that_every_server_has() -> None:
     assert catalogue.base_tables() == [("dbo", "BulkChange")]
     assert catalogue.columns("X", "otherdb.dbo") == set()
     assert catalogue.leading_columns("X", "otherdb.dbo") == set()
-    assert catalogue.has_right("X", None, "UPDATE") is None
+    assert catalogue.rights("X", None, ["SELECT", "UPDATE"]) == {"SELECT": True, "UPDATE": False}
     assert not catalogue.has_schema("pondctl")
 
     asked = "\n".join(server.asked)
     assert "[otherdb].INFORMATION_SCHEMA.COLUMNS WHERE TABLE_NAME = :name AND TABLE_SCHEMA = :owner" in asked
     assert "[otherdb].sys.index_columns" in asked
-    assert "HAS_PERMS_BY_NAME(:name, 'OBJECT', :right)" in asked
+    assert "HAS_PERMS_BY_NAME(:name, 'OBJECT', :right_1)" in asked
     assert "sys.schemas" in asked

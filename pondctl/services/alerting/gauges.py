@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from pondctl.clients.queue import QueueDepth
 from pondctl.db.database import Database
-from pondctl.db.records import DeadLetterFilter
 from pondctl.db.unit import Unit
+from pondctl.services._visible import count_open_letters, visible_runs
 from pondctl.services.alerting.rules import Kind
 from pondctl.services.alerting.watch import OpenAlert
 from pondctl.telemetry import metrics
@@ -36,19 +36,24 @@ def read_gauges(
     sqs: QueueDepth | None = None,
     unsaved: int | None = None,
 ) -> Gauges:
-    """Count. What lies in SQS (`sqs`, `unsaved`) was asked before: no queue is called in here."""
+    """Count, of what belongs to a service provider only what the profile may see.
+
+    A queue is nobody's, and is told as a whole. What lies in SQS (`sqs`, `unsaved`) was asked
+    before: no queue is called in here.
+    """
 
     def read(unit: Unit) -> Gauges:
         here = unit.messages.depth(queue_name)
         depth = QueueDepth(here.waiting, here.delayed, here.in_flight, here.oldest_age_seconds)
-        running = unit.runs.list_recent(state="running")
+        running = visible_runs(unit, unit.runs.list_recent(state="running"))
+        letters, oldest = count_open_letters(unit)
         return Gauges(
             open_bulk_changes=unit.bulk_changes.count_open(),
-            open_unknown=unit.vitals.unresolved_writes(),
+            open_unknown=unit.vitals.unresolved_writes(unit.host_tables.service_provider_ids),
             queue=depth if embedded else sqs,
             outbox=None if embedded else depth,
-            dead_letters=unit.dead_letters.count(DeadLetterFilter(state="open")),
-            dead_letters_oldest_seconds=unit.dead_letters.oldest_age_seconds(),
+            dead_letters=letters,
+            dead_letters_oldest_seconds=oldest,
             dead_letters_unsaved=unsaved,
             running=sum(not run.stale for run in running),
             stale_runs=tuple(run.run_id for run in running if run.stale),
