@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,19 +50,34 @@ def shared_sandbox() -> Iterator[Sandbox]:
         yield sandbox
 
 
+@pytest.fixture(scope="session")
+def made_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tables as `db init` makes them; a test gets a copy of the file, for migrations take a while."""
+    path = tmp_path_factory.mktemp("made") / "made.db"
+    database = Database.open(f"sqlite:///{path}")
+    make_tables(database)
+    database.close()
+    return path
+
+
 @pytest.fixture
-def world(shared_sandbox: Sandbox, tmp_path: Path) -> Iterator[World]:
+def world(shared_sandbox: Sandbox, made_file: Path, tmp_path: Path) -> Iterator[World]:
     """A database with the tables, simulated carriers, and the program pointed at both."""
     shared_sandbox.reset()
     with turn():
-        yield from _world(shared_sandbox, tmp_path)
+        yield from _world(shared_sandbox, made_file, tmp_path)
 
 
-def _world(shared_sandbox: Sandbox, tmp_path: Path) -> Iterator[World]:
-    url = os.environ.get("PONDCTL_TEST_DATABASE_URL") or f"sqlite:///{tmp_path / 'world.db'}"
-    database = Database.open(url)
-    make_tables(database)
-    database.close()
+def _world(shared_sandbox: Sandbox, made_file: Path, tmp_path: Path) -> Iterator[World]:
+    url = os.environ.get("PONDCTL_TEST_DATABASE_URL")
+    if url:
+        database = Database.open(url)
+        make_tables(database)
+        database.close()
+    else:
+        path = tmp_path / "world.db"
+        shutil.copyfile(made_file, path)
+        url = f"sqlite:///{path}"
     settings = shared_sandbox.environment() | {
         "PONDCTL_DATABASE__URL": url,
         "PONDCTL_THINGSPACE__REQUESTS_PER_SECOND": "1000",

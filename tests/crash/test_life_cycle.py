@@ -212,7 +212,8 @@ def test_a_run_of_another_host_is_left_alone_until_its_lease_is_over(world: Worl
     world.execute(f"UPDATE {run} SET host_key = 'elsewhere'")
 
     before = world.run(*ACTIVATE, "-o", "json", **LATE)
-    world.execute(f"UPDATE {run} SET lease_until = '2026-01-01' WHERE host_key = 'elsewhere'")
+    # Over since its last sign of life: of a lease that ended long ago no call can still be under way.
+    world.execute(f"UPDATE {run} SET lease_until = heartbeat_at WHERE host_key = 'elsewhere'")
     again(world, *ACTIVATE)
 
     assert before.exit_code == 3
