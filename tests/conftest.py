@@ -11,6 +11,7 @@ import pytest
 
 from pondctl.db.database import Database
 from pondctl.sandbox import Sandbox, SandboxConfig
+from tests.compiled_once import compiled_once
 from tests.db.sql_server_words import watched_statements
 from tests.sqs_server import AWS_ENVIRONMENT, SqsServer
 from tests.world import World, make_tables, turn
@@ -39,7 +40,7 @@ def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def sql_server_takes_it() -> Iterator[None]:
     """Every statement that any test runs on SQLite is held against SQL Server's dialect too."""
-    with watched_statements():
+    with watched_statements(), compiled_once():
         yield
 
 
