@@ -93,6 +93,7 @@ def _world(shared_sandbox: Sandbox, made_file: Path, tmp_path: Path) -> Iterator
 def shared_sqs() -> Iterator[SqsServer]:
     """One small fast SQS; `sqs` resets it for each test."""
     server = SqsServer()
+    server.second = 0.1
     server.start()
     yield server
     server.stop()
