@@ -18,12 +18,12 @@ from tests.world import World, make_tables, turn
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One worker where all tests share the tables of one server; else one more than there are cores,
-    for many tests wait for somebody.
+    """One worker where all tests share the tables of one server; else two for each core, for tests wait
+    for somebody more than half of their time.
 
     More of them, asked for by number, take turns (`tests.world.turn`).
     """
-    return 1 if os.environ.get("PONDCTL_TEST_DATABASE_URL") else (os.cpu_count() or 1) + 1
+    return 1 if os.environ.get("PONDCTL_TEST_DATABASE_URL") else 2 * (os.cpu_count() or 1)
 
 
 @pytest.fixture(autouse=True)
