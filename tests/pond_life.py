@@ -41,7 +41,7 @@ def in_database(world: World, iccid: str, status: str = "ACTIVE") -> list[int]:
 
 def plans(world: World) -> list[Row]:
     """Every row of the host's table of packages."""
-    return world.everything()['"PondDeviceCarrierRatePlan"']
+    return world.host("PondDeviceCarrierRatePlan")
 
 
 def given_plan(

@@ -48,6 +48,9 @@ class SqsServer:
         self._arrived: dict[str, asyncio.Event] = {}
         self.transports: set[asyncio.Transport] = set()
         self.url = ""
+        # Who asks with one second wants all servers asked, not a message that is sent meanwhile: here
+        # nothing more is found in that time, and `worker --once` asks so at the end of each run.
+        self.second = 1.0
 
     def start(self) -> None:
         """Serve from a thread of its own."""
@@ -134,7 +137,8 @@ class SqsServer:
     async def receive(self, queue: MemoryQueue, request: Request) -> Any:
         """ReceiveMessage, with long polling."""
         limit, visibility = request.get("MaxNumberOfMessages", 1), request.get("VisibilityTimeout")
-        deadline = self._loop.time() + request.get("WaitTimeSeconds", 0)
+        wait = request.get("WaitTimeSeconds", 0)
+        deadline = self._loop.time() + (self.second if wait == 1 else wait)
         while True:
             taken = queue.receive(limit, visibility)
             left = deadline - self._loop.time()

@@ -138,6 +138,10 @@ class World:
         """All rows of one of pondctl's own tables, oldest first."""
         return self._select(f"{self.own_name(table)} ORDER BY 1")
 
+    def host(self, table: str) -> list[Row]:
+        """All rows of one of the host's tables, oldest first."""
+        return self._select(f'"{table}" ORDER BY 1')
+
     def everything(self) -> dict[str, list[Row]]:
         """Every row of every table, but for the shared tokens, the pacing and what is on record."""
         names = self._table_names()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from functools import lru_cache
 from typing import Final, Self, TypeVar
 
 import sqlalchemy as sa
@@ -60,9 +61,9 @@ class Database:
         """
         host = read_url(url)
         state = read_url(state_url) if state_url and state_url != url else host
-        own_names = OwnNames(None if state.is_sqlite else state_schema)
-        host_tables = build_host_tables(names or {}, service_provider_ids)
-        return cls(host, state, host_tables, OwnTables(own_names))
+        own_tables = _own_tables(OwnNames(None if state.is_sqlite else state_schema))
+        host_tables = _host_tables(tuple((names or {}).items()), frozenset(service_provider_ids))
+        return cls(host, state, host_tables, own_tables)
 
     @property
     def is_one(self) -> bool:
@@ -136,6 +137,17 @@ class Database:
             if writing:
                 unit.commit()
             return result, unit.later if writing else []
+
+
+# Nothing changes them, and the statements that are built once are built for these very objects.
+@lru_cache(maxsize=8)
+def _own_tables(names: OwnNames) -> OwnTables:
+    return OwnTables(names)
+
+
+@lru_cache(maxsize=8)
+def _host_tables(names: tuple[tuple[str, str], ...], service_provider_ids: frozenset[int]) -> HostTables:
+    return build_host_tables(dict(names), service_provider_ids)
 
 
 def _is_hopeless(state: RetryCallState) -> bool:

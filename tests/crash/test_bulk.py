@@ -24,7 +24,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def count(world: World, table: str, where: str = "1 = 1") -> int:
-    return len(world._select(f"{table} WHERE {where}"))
+    return int(world._select(f"(SELECT COUNT(*) AS n FROM {table} WHERE {where}) AS counted")[0]["n"])
 
 
 @pytest.mark.parametrize("seconds", MOMENTS)

@@ -7,11 +7,11 @@ shows a row.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 
 import pytest
@@ -150,7 +150,7 @@ def test_a_termination_killed_when_the_journal_says_so(world: World, kind: str, 
     assert not [step for step in steps(world) if step["state"] in ("open", "unknown")]
 
 
-@pytest.mark.parametrize("seed", range(40 if LONG else 4))
+@pytest.mark.parametrize("seed", range(40 if LONG else 2))
 def test_killed_at_a_random_moment_again_and_again(world: World, seed: int) -> None:
     chance = random.Random(seed)
     sims(world, *ICCIDS, packages=((OTHER, "ACTIVE"),))
@@ -170,7 +170,7 @@ def test_killed_at_a_random_moment_again_and_again(world: World, seed: int) -> N
     assert world.calls("pond.add_package") >= len(ICCIDS)
 
 
-@pytest.mark.parametrize("seed", range(50 if LONG else 3))
+@pytest.mark.parametrize("seed", range(50 if LONG else 2))
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_ends_the_run_in_an_orderly_way_and_resume_finishes_it(
     world: World, number: int, code: int, seed: int
@@ -184,7 +184,8 @@ def test_a_signal_ends_the_run_in_an_orderly_way_and_resume_finishes_it(
     until(lambda: world.calls("pond.") >= moment)
 
     process.send_signal(number)
-    time.sleep(0.4)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(1)  # not obeyed, it would send for more than twice as long
     sent = writes(world)
     stdout, stderr = process.communicate(timeout=25)
 
@@ -212,7 +213,8 @@ def test_a_run_of_another_host_is_left_alone_until_its_lease_is_over(world: Worl
     world.execute(f"UPDATE {run} SET host_key = 'elsewhere'")
 
     before = world.run(*ACTIVATE, "-o", "json", **LATE)
-    world.execute(f"UPDATE {run} SET lease_until = '2026-01-01' WHERE host_key = 'elsewhere'")
+    # Over since its last sign of life: of a lease that ended long ago no call can still be under way.
+    world.execute(f"UPDATE {run} SET lease_until = heartbeat_at WHERE host_key = 'elsewhere'")
     again(world, *ACTIVATE)
 
     assert before.exit_code == 3

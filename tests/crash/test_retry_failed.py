@@ -91,7 +91,8 @@ def test_killed_anywhere_no_second_package_is_added(world: World, calls: int) ->
     process.kill()
     process.communicate()
     world.sandbox.clear_faults()
-    time.sleep(0.3)  # what is in flight takes effect
+    # What is in flight takes effect.
+    until(lambda: all(call.seconds is not None for call in world.sandbox.calls.recent("pond.*")))
 
     result = world.run("retry-failed", bulk, "--yes", "-o", "json")
 

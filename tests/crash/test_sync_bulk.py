@@ -54,7 +54,7 @@ def test_killed_anywhere_the_next_run_finishes(world: World, calls: int) -> None
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_ends_the_run_in_an_orderly_way(world: World, number: int, code: int) -> None:
-    bulk = slow(world)
+    bulk = slow(world, 0.6)  # so long the signal may take
     process = start(world, bulk, "-o", "json")
     until(lambda: world.calls("thingspace.lookup") >= 4)
     asked = world.calls("thingspace.lookup")

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from pondctl.sandbox import Fault, FaultKind
+from tests.long_form import LONG
 from tests.queue_world import QueueWorld, plain
 from tests.sqs_server import SqsServer
 from tests.world import ICCIDS, World
@@ -114,7 +115,7 @@ def test_workers_killed_and_started_at_random_lose_nothing(queue: QueueWorld) ->
     slow(queue, 0.05)
     queue.sqs.queue(queue.url).longest_visibility = 2
     workers = [start(queue) for _ in range(2)]
-    for _ in range(8):
+    for _ in range(8 if LONG else 5):
         time.sleep(rng.uniform(0.4, 1.4))
         victim = rng.randrange(len(workers))
         workers[victim].send_signal(rng.choice((signal.SIGKILL, signal.SIGTERM)))

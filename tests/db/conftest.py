@@ -13,7 +13,6 @@ import sqlalchemy as sa
 from pondctl.db.database import Database
 from pondctl.db.host_tables import contract_columns
 from pondctl.db.records import NewBulkChange, NewDeviceChange
-from pondctl.db.schema import init_database
 from pondctl.db.unit import Unit
 from pondctl.models import DeviceChange
 from tests.world import make_tables, turn
@@ -24,21 +23,11 @@ GivenBulkChange = Callable[..., int]
 RowsOf = Callable[[int], list[DeviceChange]]
 
 
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh SQLite database, to be copied."""
-    path = tmp_path_factory.mktemp("template") / "fresh.db"
-    made = Database.open(f"sqlite:///{path}")
-    init_database(made)
-    made.close()
-    return path
-
-
 @pytest.fixture
-def sqlite_url(template: Path, tmp_path: Path) -> str:
+def sqlite_url(made_file: Path, tmp_path: Path) -> str:
     """A fresh SQLite database of this test; nobody waits long for a lock."""
     path = tmp_path / "test.db"
-    shutil.copy(template, path)
+    shutil.copyfile(made_file, path)
     return f"sqlite:///{path}?timeout=0.1"
 
 

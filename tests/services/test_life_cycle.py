@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 import tracemalloc
@@ -15,7 +16,6 @@ import sqlalchemy as sa
 from pondctl.clients.pond import PondClient
 from pondctl.clients.pond_models import Package, PackageStatus
 from pondctl.db.database import Database
-from pondctl.db.schema import init_database
 from pondctl.errors import InterruptedRunError, PondctlError, UnavailableError
 from pondctl.models import DeviceOutcome, Operation, Outcome, RunResult, Stop
 from pondctl.services.lifecycle.life_cycle import LifeCycle
@@ -82,11 +82,10 @@ class Listener:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
+def database(made_file: Path, tmp_path: Path) -> Iterator[Database]:
     path = tmp_path / "test.db"
-    path.touch()
+    shutil.copyfile(made_file, path)
     opened = Database.open(f"sqlite:///{path}")
-    init_database(opened)
     yield opened
     opened.close()
 

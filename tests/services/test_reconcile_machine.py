@@ -17,8 +17,6 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from pondctl.db.database import Database
-from pondctl.db.schema import init_database
 from pondctl.sandbox import Sandbox
 from tests.commands.test_reconcile import POND, untouched
 from tests.long_form import LONG
@@ -220,17 +218,13 @@ def bury(world: World, bulk: int, key: str) -> None:
 
 
 @pytest.fixture
-def build(shared_sandbox: Sandbox, tmp_path: Path) -> Callable[[], World]:
+def build(shared_sandbox: Sandbox, made_file: Path, tmp_path: Path) -> Callable[[], World]:
     """Makes one fresh world after the other."""
-    template = tmp_path / "fresh.db"
-    database = Database.open(f"sqlite:///{template}")
-    init_database(database)
-    database.close()
 
     def make() -> World:
         shared_sandbox.reset()
         path = tmp_path / f"world{random.getrandbits(32)}.db"
-        shutil.copy(template, path)
+        shutil.copyfile(made_file, path)
         own = {"PONDCTL_DATABASE__URL": f"sqlite:///{path}", "PONDCTL_POND__REQUESTS_PER_SECOND": "1000"}
         paced = {"PONDCTL_THINGSPACE__REQUESTS_PER_SECOND": "1000"}
         return World(f"sqlite:///{path}", shared_sandbox, shared_sandbox.environment() | own | paced)
