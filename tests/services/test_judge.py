@@ -149,4 +149,4 @@ def test_the_details_fit_their_column() -> None:
 
 
 def test_the_target_is_read_whatever_the_case_of_its_key() -> None:
-    assert target_of('{"updateStatus": "suspend"}') is DeviceState.SUSPEND
+    assert target_of('{"updateStatus": "suspend"}') is DeviceState.SUSPENDED
