@@ -10,6 +10,7 @@ import re
 import ssl
 import time
 from collections import deque
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final
 
@@ -130,7 +131,10 @@ class _Answer:
     """One answer as it comes in; the `on_` methods are what httptools calls."""
 
     def __init__(self) -> None:
-        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
+        parser = httptools.HttpResponseParser(self)
+        # Old gateways end their lines with LF alone; a reader may take that (RFC 9112, 2.2).
+        parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True)
+        self._parser: httptools.HttpResponseParser | None = parser
         self._status = 0
         self._headers: list[tuple[bytes, bytes]] = []
         self._parts: list[bytes] = []
@@ -162,10 +166,9 @@ class _Answer:
 
     def response(self) -> httpx.Response:
         """The answer; its body still packed where it came packed."""
-        body = b"".join(self._parts)
         if any(name.lower() == b"content-encoding" for name, _ in self._headers):
-            return httpx.Response(self._status, headers=self._headers, stream=httpx.ByteStream(body))
-        return httpx.Response(self._status, headers=self._headers, content=body)
+            return httpx.Response(self._status, headers=self._headers, stream=_Packed(self._parts))
+        return httpx.Response(self._status, headers=self._headers, content=b"".join(self._parts))
 
     def on_message_begin(self) -> None:
         if self.is_whole:
@@ -199,6 +202,16 @@ class _Answer:
         if not self._has_head or told & {b"content-length", b"transfer-encoding"}:
             raise httpx.RemoteProtocolError("the connection was closed before the answer was whole")
         self.is_whole, self.keeps_connection = True, False
+
+
+class _Packed(httpx.SyncByteStream):
+    """A packed body as it came, piece by piece: unpacked as one, a small one could fill the memory."""
+
+    def __init__(self, parts: list[bytes]) -> None:
+        self._parts = parts
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._parts)
 
 
 def too_large() -> RepeatableError:

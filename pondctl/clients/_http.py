@@ -201,7 +201,6 @@ class Sender:
                 f"{self._carrier} answered with a redirect (HTTP {status}), which is never followed",
                 category=Category.CARRIER_REJECTED,
                 attempts=1,
-                unreached=True,
             )
         if status == _TOO_MANY_REQUESTS:
             raise RepeatableError(

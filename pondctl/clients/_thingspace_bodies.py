@@ -11,6 +11,7 @@ import httpx
 
 _LONGEST_TEXT: Final = 200
 _LARGEST_FAULT_BYTES: Final = 16 * 1024
+_UNAUTHORIZED: Final = 401
 NOT_JSON: Final = object()
 BEARER, SESSION = "bearer", "session"
 
@@ -74,6 +75,18 @@ def stale_token(response: httpx.Response) -> str | None:
     if complaint is None:
         return None
     return BEARER if complaint.about_bearer else SESSION if complaint.about_session else None
+
+
+def stale_in_a_call(response: httpx.Response) -> str | None:
+    """Like `stale_token`, for any call but a login, where a 401 may be about the password.
+
+    A gateway in front can refuse an old bearer in XML, in OAuth's words or without any.
+    """
+    stale = stale_token(response)
+    if stale is None and response.status_code == _UNAUTHORIZED:
+        complaint = complaint_in(body_of(response))
+        return BEARER if complaint is None or complaint.shape is Shape.OAUTH else None
+    return stale
 
 
 def _clean(value: object) -> str:

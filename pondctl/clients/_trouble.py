@@ -10,7 +10,8 @@ import httpx
 from pondctl.clients._repeat import RepeatableError
 from pondctl.errors import CarrierUnavailableError, Category, ConfigurationError, PondctlError
 
-_NOT_CONNECTED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+# A proxy that refuses does so at CONNECT, before anything was sent to the carrier.
+_NOT_CONNECTED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 _TOO_OLD = {
     "UNSUPPORTED_PROTOCOL",
     "TLSV1_ALERT_PROTOCOL_VERSION",
@@ -49,6 +50,9 @@ def _words(error: httpx.HTTPError, seconds: float) -> str:
         return "no connection in time"
     if isinstance(error, httpx.TimeoutException):
         return f"no whole answer within {seconds:.1f} s"
+    if isinstance(error, httpx.ProxyError):
+        status = str(error)[:3]
+        return "no connection (the proxy refuses it" + (f", HTTP {status})" if status.isdecimal() else ")")
     if isinstance(error, httpx.ConnectError):
         return f"no connection ({_system_words(error)})"
     return "the connection broke off, or the answer is no HTTP"

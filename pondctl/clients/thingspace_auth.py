@@ -13,7 +13,7 @@ import httpx
 
 from pondctl.clients import _thingspace_login as login
 from pondctl.clients._repeat import RepeatableError
-from pondctl.clients._thingspace_bodies import BEARER, stale_token
+from pondctl.clients._thingspace_bodies import BEARER, stale_in_a_call, stale_token
 from pondctl.clients.tokens import TokenStore
 from pondctl.errors import AuthenticationError, Category, ConfigurationError
 from pondctl.models import StoredTokens
@@ -93,7 +93,7 @@ class ThingSpaceAuth(httpx.Auth):
                 request.headers["VZ-M2M-Token"] = tokens.session
                 turn.take()
                 response = yield request
-                stale = stale_token(response)
+                stale = stale_in_a_call(response)
                 if stale is None:
                     tokens.worked = tokens.worked or response.is_success
                     self._note_use()

@@ -13,7 +13,7 @@ from pondctl.db.dialects import ROWS_A_STATEMENT, cut, utcnow
 from pondctl.db.host_tables import HostTables
 from pondctl.db.records import NewDeviceChange
 from pondctl.db.row_reads import read_rows, select_rows
-from pondctl.db.work_rows import bare_iccid, is_failed, is_unsettled, is_work
+from pondctl.db.work_rows import bare_iccid, is_failed, is_unsettled, is_work, lacks_number
 from pondctl.errors import Category
 from pondctl.models import BulkStatus, DeviceChange
 
@@ -99,7 +99,7 @@ class DeviceChanges:
         row = self._row
         update = (
             sa.update(row.table)
-            .where(row["Id"] == sa.bindparam("row_id"), row["MSISDN"].is_(None), row.alive())
+            .where(row["Id"] == sa.bindparam("row_id"), lacks_number(row), row.alive())
             .values(row.present({"MSISDN": sa.bindparam("number"), **_settled(BulkStatus.PROCESSED)}))
         )
         execute_many(self._connection, update, [{"row_id": i, "number": number} for i, number in rows])
@@ -203,7 +203,7 @@ class DeviceChanges:
 
     def _open(self, only_without_msisdn: bool) -> sa.ColumnElement[bool]:
         row = self._row
-        no_number = row["MSISDN"].is_(None) if only_without_msisdn else sa.true()
+        no_number = lacks_number(row) if only_without_msisdn else sa.true()
         return sa.and_(is_unsettled(row), no_number)
 
     def _select(self) -> sa.Select[Any]:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from pondctl.db.batches import chunks, execute_many
 from pondctl.db.dialects import utcnow
 from pondctl.db.host_tables import HostTable, HostTables
+from pondctl.db.work_rows import lacks_number
 
 # The carrier's word: the host keeps it here as it is.
 _ACTIVE: Final = "active"
@@ -49,7 +50,7 @@ def _still_open(
     connection: sa.Connection, tables: HostTables, ids: list[int], over: bool
 ) -> list[sa.Row[Any, Any, Any, Any]]:
     row, header = tables.device_change, tables.bulk_change
-    lacks = sa.true() if over else row["MSISDN"].is_(None)
+    lacks = sa.true() if over else lacks_number(row)
     found: list[sa.Row[Any, Any, Any, Any]] = []
     for chunk in chunks(ids):
         query = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -38,6 +38,12 @@ class Moment(sa.TypeDecorator[datetime]):
         if value is None or dialect.name != "mssql":
             return value
         return value.isoformat(sep="T", timespec="microseconds")
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        # A host may keep an offset with its times: as datetimeoffset, or written into SQLite's text.
+        if value is None or value.tzinfo is None:
+            return value
+        return value.astimezone(UTC).replace(tzinfo=None)
 
     def bind_expression(self, bindvalue: sa.BindParameter[datetime]) -> sa.ColumnElement[datetime]:
         return _given_moment(bindvalue)

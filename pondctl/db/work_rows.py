@@ -21,6 +21,11 @@ def is_work(row: HostTable, bulk_change_id: int | sa.ColumnElement[int]) -> sa.C
     return sa.and_(row["BulkChangeId"] == bulk_change_id, row.alive(), sa.or_(lacks_number, unsettled))
 
 
+def lacks_number(row: HostTable) -> sa.ColumnElement[bool]:
+    """A row without a number. Where the carrier had none, the host may have written an empty text."""
+    return sa.or_(row["MSISDN"].is_(None), row["MSISDN"] == text(""))
+
+
 def is_unsettled(row: HostTable) -> sa.ColumnElement[bool]:
     """A row that needs further work in the host's eyes."""
     return sa.and_(row["IsProcessed"] == sa.false(), row.alive())

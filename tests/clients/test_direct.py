@@ -264,3 +264,32 @@ def test_a_header_with_a_line_break_is_never_sent() -> None:
         pytest.raises(httpx.LocalProtocolError),
     ):
         carrier.post("/x", content="?", headers={"X-Made-Up": "a\r\nX-Other: b"})
+
+
+def test_an_answer_whose_lines_end_with_lf_alone_is_read() -> None:
+    def old_gateway(connection: socket.socket, over: threading.Event) -> None:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\nX-Made-Up: 1\nContent-Length: 5\n\nwhole")
+
+    with servers.serving(old_gateway) as port, client(f"http://127.0.0.1:{port}") as carrier:
+        answered = carrier.post("/x", content="?")
+
+    assert (answered.text, answered.headers["x-made-up"]) == ("whole", "1")
+
+
+def test_a_packed_body_comes_in_pieces_so_that_a_bomb_is_never_unpacked_whole() -> None:
+    bomb = gzip.compress(bytes(20_000_000), 1)
+
+    def manners(handler: BaseHTTPRequestHandler, asked: bytes) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Encoding", "gzip")
+        handler.send_header("Content-Length", str(len(bomb)))
+        handler.end_headers()
+        handler.wfile.write(bomb)
+
+    with serving(manners) as server, open_transport(httpx.URL(server.url), 1) as transport:
+        question = httpx.Request("POST", server.url, content="?", extensions=TIMES)
+        largest = max(map(len, transport.handle_request(question).iter_bytes()))
+
+    assert len(bomb) > 65536
+    assert largest < 20_000_000

@@ -247,7 +247,15 @@ def test_an_answer_that_trickles_in_is_cut_off_at_its_deadline() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [httpx.Response(503), httpx.ReadTimeout("late"), httpx.RemoteProtocolError("cut")], ids=str
+    "answer",
+    # A POST that was carried out may well be answered with "see other".
+    [
+        httpx.Response(503),
+        httpx.Response(303, headers={"Location": "/done"}),
+        httpx.ReadTimeout("late"),
+        httpx.RemoteProtocolError("cut"),
+    ],
+    ids=str,
 )
 def test_a_write_whose_answer_is_lost_is_not_sent_again(answer: Answer) -> None:
     line = Line(answer, OK)
@@ -260,7 +268,14 @@ def test_a_write_whose_answer_is_lost_is_not_sent_again(answer: Answer) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [httpx.Response(429), httpx.ConnectError("refused"), httpx.ConnectTimeout("late")], ids=str
+    "answer",
+    [
+        httpx.Response(429),
+        httpx.ConnectError("refused"),
+        httpx.ConnectTimeout("late"),
+        httpx.ProxyError("407 Proxy Authentication Required"),
+    ],
+    ids=str,
 )
 def test_a_write_that_provably_was_not_carried_out_is_sent_again(answer: Answer) -> None:
     line = Line(answer, OK)

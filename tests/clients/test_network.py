@@ -180,6 +180,7 @@ def test_a_proxy_of_the_environment_is_used_and_its_password_is_shown_nowhere(
     assert seen[0].startswith(b"CONNECT carrier.test:443")
     assert b"Proxy-Authorization: Basic " in seen[0]
     assert "made-up-" not in caught.value.message
+    assert "the proxy refuses it, HTTP 407" in caught.value.message
 
 
 def test_loopback_needs_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:

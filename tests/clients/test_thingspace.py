@@ -249,8 +249,6 @@ def test_a_refused_account_concerns_the_run_and_is_named(code: str) -> None:
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
-        (httpx.Response(401), AuthenticationError),
-        (httpx.Response(401, json={"made": "up"}), AuthenticationError),
         (httpx.Response(403, json={"error": "made_up"}), AuthenticationError),
         (gateway_fault("900902"), AuthenticationError),
         (gateway_fault("900908", 403), AuthenticationError),
@@ -269,6 +267,17 @@ def test_an_answer_about_credentials_or_address_ends_the_run(
         thingspace(fake).get_device(ICCID)
 
     assert len(fake.reads) == 1
+
+
+@pytest.mark.parametrize("answer", [httpx.Response(401), httpx.Response(401, json={"made": "up"})])
+def test_a_401_that_a_new_bearer_does_not_mend_ends_the_run(answer: httpx.Response) -> None:
+    fake = FakeThingSpace()
+    fake.always = answer
+
+    with pytest.raises(AuthenticationError):
+        thingspace(fake).get_device(ICCID)
+
+    assert (fake.token_requests, fake.logins, len(fake.reads)) == (2, 1, 2)
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,24 @@ def test_defect_29_an_expired_bearer_does_not_fail_the_run_it_is_renewed_once(fa
     assert (fake.token_requests, fake.logins, len(fake.reads)) == (2, 1, 3)
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(401),
+        httpx.Response(401, text="<ams:fault><ams:code>900901</ams:code></ams:fault>"),
+        httpx.Response(401, json={"error": "invalid_token", "error_description": "made-up"}),
+    ],
+    ids=["empty", "xml", "oauth"],
+)
+def test_an_expired_bearer_does_not_fail_the_run_in_whatever_words_the_gateway_says_so(
+    fake: FakeThingSpace, answer: httpx.Response
+) -> None:
+    fake.scripted.append(answer)
+
+    assert thingspace(fake).get_device(ICCID).state is DeviceState.ACTIVE
+    assert (fake.token_requests, fake.logins, len(fake.reads)) == (2, 1, 2)
+
+
 @pytest.mark.parametrize("status", [200, 400, 401])
 @pytest.mark.parametrize(
     "code",

@@ -51,6 +51,13 @@ def test_bulk_list_is_an_array_newest_first_with_text_ids(world: World) -> None:
     assert [entry["id"] for entry in listed] == [str(second), str(first)]
 
 
+def test_a_time_that_the_host_keeps_with_an_offset_is_read_as_utc(world: World) -> None:
+    bulk = world.given(A)
+    world.execute('UPDATE "BulkChange" SET "CreatedDate" = :at', at="2026-01-02T05:04:05+02:00")
+
+    assert world.run("bulk", "show", bulk, "-o", "json").json["created"].startswith("2026-01-02T03:04:05")
+
+
 def test_bulk_list_says_what_it_left_out(world: World) -> None:
     for _ in range(3):
         world.given(A)

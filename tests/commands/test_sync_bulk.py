@@ -136,6 +136,17 @@ def test_active_without_a_number_is_pending_and_never_an_empty_number(world: Wor
     assert world.rows(bulk)[0]["MSISDN"] is None
 
 
+def test_defect_7_an_empty_number_is_none_and_the_number_is_written_over_it(world: World) -> None:
+    bulk = world.given({"ICCID": A, "MSISDN": ""}, {"ICCID": B, "MSISDN": ""})
+    world.thingspace.add(A, state="active", msisdn="12015550123")
+
+    assert counts(world.run("sync-bulk", bulk, "-o", "json").json) == {"done": 1, "failed": 1}
+    assert [(row["MSISDN"], row["Status"], row["IsProcessed"]) for row in world.rows(bulk)] == [
+        ("12015550123", "PROCESSED", True),
+        ("", "API_FAILED", True),
+    ]
+
+
 def test_a_row_with_a_number_is_settled_unchanged_without_a_call(world: World) -> None:
     bulk = world.given({"ICCID": A, "MSISDN": "12015550199"})
 

@@ -146,3 +146,7 @@ def test_the_details_fit_their_column() -> None:
     outcome = DeviceOutcome(ICCID, Outcome.FAILED, category=Category.CARRIER_REJECTED, detail="x" * 900)
 
     assert len(status_details(outcome)) == 500
+
+
+def test_the_target_is_read_whatever_the_case_of_its_key() -> None:
+    assert target_of('{"updateStatus": "suspend"}') is DeviceState.SUSPENDED

@@ -66,6 +66,14 @@ def test_26_another_or_misspelt_word_touches_nothing(word: str, operation: Opera
     assert word.strip().lower() in work.refusal[1]
 
 
+def test_keys_are_read_without_case_so_that_no_other_wish_is_taken_for_active() -> None:
+    request = {"updateStatus": "Terminated", "request": {"packageTypeId": 1001}}
+
+    assert judge(request, Operation.TERMINATE).refusal is None
+    assert judge(request, Operation.ACTIVATE).refusal is not None
+    assert judge({**active(), "revService": {"createRevService": True}}).refusal is not None
+
+
 def test_no_word_means_active() -> None:
     assert judge({"Request": {"PackageTypeId": 5}}).refusal is None
     assert judge(None, package_type_id=5).refusal is None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,6 +9,7 @@ from typing import Any, Final
 
 from pondctl.errors import Category
 from pondctl.models import DeviceChange, Operation, normalize_iccid
+from pondctl.services._change_request import load_request
 from pondctl.services.lifecycle.request import LifeRequest, Work
 
 # In any case. A row without a word asks for what bulk changes are made for: an active device.
@@ -39,12 +39,12 @@ def read_wish(change_request: str | None) -> Wish:
     if not change_request or not change_request.strip():
         return Wish()
     try:
-        request = json.loads(change_request)
+        request = load_request(change_request)
     except (ValueError, RecursionError):
         return Wish(problem="ChangeRequest is no JSON")
     if not isinstance(request, dict):
         return Wish(problem="ChangeRequest is no JSON object")
-    word = request.get("UpdateStatus")
+    word = request.get("updatestatus")
     if word is not None and not isinstance(word, str):
         return Wish(problem="UpdateStatus is no text")
     return Wish((word or "").strip().lower() or _DEFAULT_WORD, _package_type(request), _has_billing(request))
@@ -87,15 +87,15 @@ def _objection(wish: Wish, request: LifeRequest, package_type_id: int | None) ->
 
 
 def _package_type(request: Mapping[str, Any]) -> int | None:
-    inner = _object(request.get("Request"))
-    update = _object(request.get("CarrierRatePlanUpdate")) or _object(inner.get("CarrierRatePlanUpdate"))
-    found = _whole(inner.get("PackageTypeId"))
-    return found if found is not None else _whole(update.get("RatePlanId"))
+    inner = _object(request.get("request"))
+    update = _object(request.get("carrierrateplanupdate")) or _object(inner.get("carrierrateplanupdate"))
+    found = _whole(inner.get("packagetypeid"))
+    return found if found is not None else _whole(update.get("rateplanid"))
 
 
 def _has_billing(request: Mapping[str, Any]) -> bool:
-    service = _object(request.get("RevService"))
-    return bool(service.get("CreateRevService")) or bool(request.get("RevServiceProductCreateModel"))
+    service = _object(request.get("revservice"))
+    return bool(service.get("createrevservice")) or bool(request.get("revserviceproductcreatemodel"))
 
 
 def _object(value: Any) -> Mapping[str, Any]:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import secrets
 import threading
 import time
@@ -39,6 +40,8 @@ from pondctl.telemetry.logs import in_log_context, log_context
 _HEARTBEAT_SECONDS = 10.0
 # The lease is 45 s in database time; without a heartbeat for this long it may be somebody else's.
 _SILENCE_SECONDS = 35.0
+# Logs and alerts hide ten digits as a telephone number, and a spreadsheet rounds 12e34.
+_READS_AS_A_NUMBER = re.compile(r"[0-9]{10}|^[0-9]+e[0-9]+$")
 _log = Logger()
 
 
@@ -52,8 +55,10 @@ class Actor:
 
 
 def new_run_id() -> str:
-    """A short random name for a run, in output, logs and `runs show`."""
-    return secrets.token_hex(6)
+    """A short random name for a run, in output, logs and `runs show`; never one that reads as a number."""
+    while _READS_AS_A_NUMBER.search(name := secrets.token_hex(6)):
+        pass
+    return name
 
 
 class Run:

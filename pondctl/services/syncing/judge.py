@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import lru_cache
@@ -16,6 +15,7 @@ from pondctl.models import (
     Outcome,
     normalize_state,
 )
+from pondctl.services._change_request import load_request
 
 # The words a host puts into UpdateStatus beside ThingSpace's own states.
 _TARGETS = {
@@ -57,10 +57,10 @@ def target_of(change_request: str | None) -> DeviceState:
     if not change_request or not change_request.strip():
         return DeviceState.ACTIVE
     try:
-        request = json.loads(change_request)
+        request = load_request(change_request)
     except (ValueError, RecursionError):
         raise BadRequestError("ChangeRequest is no JSON") from None
-    word = request.get("UpdateStatus") if isinstance(request, dict) else request
+    word = request.get("updatestatus") if isinstance(request, dict) else request
     if isinstance(request, dict) and (word is None or word == ""):
         return DeviceState.ACTIVE
     if not isinstance(word, str):
