@@ -176,8 +176,12 @@ def next_check(
 
 
 def _replaced(attributes: Mapping[str, str], values: dict[str, str]) -> dict[str, str]:
-    """Set the values under the spelling and the type that the cause used for them."""
-    result = {label: values.pop(_wire_name(label) or "", text) for label, text in attributes.items()}
+    """Set the values. What has a meaning goes out under its exact name and as a string: the system that
+    shares the queue looks for these, and a flag that it does not see makes it write."""
+    result: dict[str, str] = {}
+    for label, text in attributes.items():
+        name = _wire_name(label)
+        result[name or label] = values.pop(name, text) if name else text
     return result | values
 
 

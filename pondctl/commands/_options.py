@@ -17,6 +17,7 @@ DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Read, decide and show; write nothing and send nothing.")
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+YesNobodyAsks = Annotated[bool, typer.Option("--yes", help="Do not ask (this command asks nothing).")]
 Reason = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why; kept on record.")]
 Workers = Annotated[int, typer.Option("--workers", min=1, max=64, help="Devices asked about at once.")]
 RequestsPerSecond = Annotated[

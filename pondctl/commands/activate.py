@@ -23,6 +23,7 @@ from pondctl.commands._options import (
     Reason,
     RequestsPerSecond,
     Workers,
+    YesNobodyAsks,
 )
 from pondctl.context import AppContext
 
@@ -46,6 +47,7 @@ def activate(
     reason: Reason = None,
     output: OutputFormat = None,
     dry_run: DryRun = False,
+    yes: YesNobodyAsks = False,
     workers: Workers = 8,
     rps: RequestsPerSecond = None,
     no_progress: NoProgress = False,

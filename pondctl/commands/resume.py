@@ -21,6 +21,7 @@ from pondctl.commands._options import (
     Reason,
     RequestsPerSecond,
     Workers,
+    YesNobodyAsks,
 )
 from pondctl.context import AppContext
 
@@ -37,6 +38,7 @@ def resume(
     reason: Reason = None,
     output: OutputFormat = None,
     dry_run: DryRun = False,
+    yes: YesNobodyAsks = False,
     workers: Workers = 8,
     rps: RequestsPerSecond = None,
     no_progress: NoProgress = False,

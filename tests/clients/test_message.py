@@ -87,14 +87,14 @@ def test_booleans_are_read_without_case(text: str, flag: bool) -> None:
     assert message.is_retry_new_activate_thingspace_device is flag
 
 
-def test_a_number_attribute_is_read_and_stays_a_number() -> None:
+def test_a_number_attribute_is_read_and_goes_on_as_a_string() -> None:
     message = parse(given_by_sqs({"BulkChangeId": "5", "RetryNumber": "1"}, "Number"), "x")
 
     assert (message.bulk_change_id, message.retry_number) == (5, 1)
     assert message.attributes == {"BulkChangeId:Number": "5", "RetryNumber:Number": "1"}
     following = next_check(message, 5, key="k").attributes
-    assert following["BulkChangeId:Number"] == "5"
-    assert following["RetryNumber:Number"] == "2"
+    assert following["BulkChangeId"] == "5"
+    assert following["RetryNumber"] == "2"
     assert following["IsRetryNewActivateThingSpaceDevice"] == "True"
 
 
@@ -239,15 +239,22 @@ def test_the_next_check_keeps_every_attribute_of_its_cause() -> None:
     assert {**after.attributes, **after.envelope.attributes} == carried | {"RetryNumber": "5"}
 
 
-def test_the_next_check_writes_names_as_its_cause_spelt_them() -> None:
+def test_the_next_check_writes_names_exactly_however_its_cause_spelt_them() -> None:
     cause = parse(
-        {"bulkchangeid": "1", "retryNUMBER": "1", "isretrynewactivatethingspacedevice": "false"}, "x"
+        {
+            "bulkchangeid": "1",
+            "retryNUMBER:Number": "1",
+            "isretrynewactivatethingspacedevice": "false",
+            "somebodyElses": "as it is",
+        },
+        "x",
     )
 
     assert next_check(cause, 1, key="k").attributes == {
-        "bulkchangeid": "1",
-        "retryNUMBER": "2",
-        "isretrynewactivatethingspacedevice": "True",
+        "BulkChangeId": "1",
+        "RetryNumber": "2",
+        "IsRetryNewActivateThingSpaceDevice": "True",
+        "somebodyElses": "as it is",
     }
 
 

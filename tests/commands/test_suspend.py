@@ -30,7 +30,7 @@ def test_suspend_and_resume_switch_all_three_and_leave_the_packages(world: World
 def test_what_stands_so_already_is_unchanged(world: World, command: str, now: str) -> None:
     world.sandbox.pond.add_sim(A, services=now)
 
-    result = world.run(command, A, "-o", "json")
+    result = world.run(command, A, "--yes", "-o", "json")
 
     assert (result.exit_code, result.json["counts"]["unchanged"], writes(world)) == (0, 1, 0)
 
