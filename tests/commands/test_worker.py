@@ -89,7 +89,9 @@ def test_the_next_check_keeps_every_attribute_and_counts_on(queue: QueueWorld) -
     assert check.hidden
 
 
-def test_attributes_in_any_letter_case_are_understood_and_go_on_under_their_exact_names(queue: QueueWorld) -> None:
+def test_attributes_in_any_letter_case_are_understood_and_go_on_under_their_exact_names(
+    queue: QueueWorld,
+) -> None:
     bulk = pending(queue.world, A)
     queue.send(
         "x",
