@@ -19,7 +19,7 @@ import psutil
 
 from pondctl.db.database import Database
 from pondctl.db.records import NewRun, RunRecord
-from pondctl.db.runs import ABANDONED
+from pondctl.db.runs import ABANDONED, RUNNING
 from pondctl.db.unit import Unit
 from pondctl.errors import (
     InterruptedRunError,
@@ -82,12 +82,19 @@ class Run:
                 f"run {self.run_id} lost its lease: another run has taken over, or it was cancelled"
             )
 
-    def keep_alive(self) -> None:
-        """Heartbeat until the run is over; on a connection of its own, from a thread of its own."""
+    def beating(self, every: float = _HEARTBEAT_SECONDS) -> threading.Thread:
+        """Let a thread of its own, on a connection of its own, keep the lease until the run is over."""
+        heart = threading.Thread(
+            target=in_log_context(self._beat), args=(every,), name="heartbeat", daemon=True
+        )
+        heart.start()
+        return heart
+
+    def _beat(self, every: float) -> None:
         heard = time.monotonic()
-        while not self._over.wait(_HEARTBEAT_SECONDS):
+        while not self._over.wait(every):
             try:
-                alive = self._database.write(lambda unit: unit.runs.heartbeat(self.run_id))
+                alive = self._database.write(self._is_alive)
             except PondctlError as error:
                 _log.warning("heartbeat failed", error=error.message)
                 alive = time.monotonic() - heard < _SILENCE_SECONDS
@@ -96,6 +103,12 @@ class Run:
             if not alive:
                 self._stop.request("lost")
                 return
+
+    def _is_alive(self, unit: Unit) -> bool:
+        if unit.runs.heartbeat(self.run_id):
+            return True
+        # It may have written its own end in this very moment: then nobody has taken over.
+        return unit.runs.get(self.run_id).state not in (RUNNING, ABANDONED)
 
     def end(self) -> None:
         """Stop the heartbeat."""
@@ -128,8 +141,7 @@ def claimed_run(
     with log_context(run_id=run_id, **_item(target)):
         begun = database.write(lambda unit: _claim(unit, new, actor.trail))
         run = Run(actor.trail.chain_of(begun), database, stop)
-        heart = threading.Thread(target=in_log_context(run.keep_alive), name="heartbeat", daemon=True)
-        heart.start()
+        heart = run.beating()
         state = "done"
         try:
             yield run
