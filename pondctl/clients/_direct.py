@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
+from threading import get_ident
 from typing import Final
 
 import httpcore
@@ -49,11 +50,23 @@ class DirectTransport(httpx.BaseTransport):
         self._connections = connections
         # Taking and putting back need no lock. The one used last is the least likely to be closed by now.
         self._idle: deque[_Connection] = deque()
+        # What `prepare` found for the next request of each thread.
+        self._prepared: dict[int, _Connection | Exception] = {}
+
+    def prepare(self, url: httpx.URL, seconds: float) -> None:
+        """Have a connection ready for this thread's next request; what goes wrong, that request raises."""
+        prepared = self._prepared.get(get_ident())
+        if isinstance(prepared, _Connection) and prepared.is_usable(url):
+            return
+        try:
+            self._prepared[get_ident()] = self._kept(url) or self._opened(url, seconds)
+        except Exception as error:
+            self._prepared[get_ident()] = error
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send, and read the whole answer; a packed body (Content-Encoding) is left to be unpacked."""
         try:
-            connection = self._kept(request.url) or self._opened(request)
+            connection = self._connection(request)
             try:
                 answer = connection.exchange(request)
             except BaseException:
@@ -68,6 +81,19 @@ class DirectTransport(httpx.BaseTransport):
         """Close the idle connections."""
         while self._idle:
             self._idle.pop().close()
+        while self._prepared:
+            if isinstance(prepared := self._prepared.popitem()[1], _Connection):
+                prepared.close()
+
+    def _connection(self, request: httpx.Request) -> _Connection:
+        prepared = self._prepared.pop(get_ident(), None)
+        if isinstance(prepared, Exception):
+            raise prepared
+        if prepared is not None:
+            if prepared.is_usable(request.url):
+                return prepared
+            prepared.close()
+        return self._kept(request.url) or self._opened(request.url, request.extensions["timeout"]["connect"])
 
     def _give_back(self, connection: _Connection, answer: _Answer) -> None:
         if answer.keeps_connection and len(self._idle) < self._connections:
@@ -84,8 +110,7 @@ class DirectTransport(httpx.BaseTransport):
                 connection.close()
         return None
 
-    def _opened(self, request: httpx.Request) -> _Connection:
-        url, seconds = request.url, request.extensions["timeout"]["connect"]
+    def _opened(self, url: httpx.URL, seconds: float) -> _Connection:
         host = url.raw_host.decode("ascii")
         stream = self._backend.connect_tcp(host, url.port or _PORTS[url.scheme], seconds)
         if url.scheme == "https":
@@ -99,7 +124,7 @@ class _Connection:
     def __init__(self, stream: httpcore.NetworkStream, url: httpx.URL) -> None:
         self._stream = stream
         self._origin = _origin(url)
-        self.rests_since = 0.0
+        self.rests_since = time.monotonic()
 
     def exchange(self, request: httpx.Request) -> _Answer:
         """Send the request and read the answer to its end."""

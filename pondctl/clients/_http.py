@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, NoReturn, TypeVar
 
 import httpx
@@ -151,12 +152,24 @@ class Sender:
                 raise DeviceError(waiting, category=category, temporary=True)
             turn = self.gate.enter(retry=call.attempt > 0)
             with metrics.timed("pondctl_pace_wait_seconds", carrier=self._carrier.lower()):
-                self._pace.wait()
+                self._wait(call, turn)
             if self._stop.is_set():
                 self.gate.leave(turn)
             elif self.gate.still_open(turn):
                 return self._check_again(call, turn)
         raise stopped()
+
+    def _wait(self, call: _Call[T], turn: Turn) -> None:
+        try:
+            self._pace.wait(partial(self._prepare, call))
+        except BaseException:
+            self.gate.leave(turn)
+            raise
+
+    def _prepare(self, call: _Call[T]) -> None:
+        began = self._clock()
+        self._client.prepare(min(_CONNECT_SECONDS, max(_LEAST_SECONDS, call.seconds - call.used_seconds)))
+        call.used_seconds += self._clock() - began
 
     def _check_again(self, call: _Call[T], turn: Turn) -> Turn:
         try:

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import httpx
 
 from pondctl import __version__
-from pondctl.clients._direct import MAX_BODY_BYTES, too_large
+from pondctl.clients._direct import MAX_BODY_BYTES, DirectTransport, too_large
 from pondctl.clients._network import open_transport, within
 from pondctl.telemetry import exchanges, metrics
 from pondctl.telemetry.call_times import note_call
@@ -64,6 +64,12 @@ class CarrierTransport(httpx.BaseTransport):
             self._tell(request, status, self._clock() - started)
             if exchanges.is_on():
                 _show(self._carrier, request, answer, None if answer is not None else sys.exception())
+
+    def prepare(self, url: httpx.URL, seconds: float) -> None:
+        """Connect before this thread's next call may go; what goes wrong, that call raises."""
+        if isinstance(self._inner, DirectTransport):
+            with within(seconds):
+                self._inner.prepare(url, seconds)
 
     def close(self) -> None:
         """Close the connections."""
@@ -129,17 +135,19 @@ class CarrierClient:
     def __init__(
         self,
         base_url: str,
-        transport: httpx.BaseTransport,
+        transport: CarrierTransport,
         auth: httpx.Auth,
         *,
         headers: Mapping[str, str],
         look: Callable[[httpx.Response], None],
+        find_tokens: Callable[[], None],
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._transport = transport
         self._auth = auth
         self._headers = headers
         self._look = look
+        self._find_tokens = find_tokens
         # Reading an address takes httpx longer than sending it, and mostly it is the same one.
         self._url = lru_cache(maxsize=64)(self._address)
 
@@ -156,6 +164,14 @@ class CarrierClient:
         # httpx reads an address anew, letter by letter, to add a query to it.
         url = self._url(f"{path}?{urlencode(params)}" if params else path)
         return httpx.Request(method, url, headers={**self._headers, **(headers or {})}, **content)
+
+    def prepare(self, seconds: float) -> None:
+        """Do what this thread's next call needs before it can go, so that it goes when its turn comes.
+
+        What goes wrong on the wire, the call itself raises.
+        """
+        self._find_tokens()
+        self._transport.prepare(self._url(""), seconds)
 
     def send(self, request: httpx.Request) -> httpx.Response:
         """Send, with whatever `auth` sends before and again, and return the last answer, read whole."""
@@ -198,9 +214,13 @@ def open_client(
     headers: Mapping[str, str] | None = None,
     transport: httpx.BaseTransport | None = None,
     look: Callable[[httpx.Response], None] = lambda answer: None,
+    find_tokens: Callable[[], None] = lambda: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> CarrierClient:
-    """Build the client that all threads share; nothing is sent yet. `look` sees every answer."""
+    """Build the client that all threads share; nothing is sent yet.
+
+    `look` sees every answer; `find_tokens` is called before a call waits for its turn.
+    """
     for name in ("httpx", "httpcore"):
         # Their lines show whole URLs, ICCIDs and all; `_tell` says the same without.
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -211,4 +231,5 @@ def open_client(
         auth or httpx.Auth(),
         headers={**_HEADERS, **(headers or {})},
         look=look,
+        find_tokens=find_tokens,
     )

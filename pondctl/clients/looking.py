@@ -95,13 +95,13 @@ class LookingPace:
         self._pace = shared
         self._own = own
 
-    def wait(self) -> None:
+    def wait(self, prepare: Callable[[], None] = lambda: None) -> None:
         """Return when one more call is allowed, or when the run is to stop."""
         try:
-            self._pace.wait()
+            self._pace.wait(prepare)
         except PermissionDeniedError:
             self._pace = self._own
-            self._pace.wait()
+            self._pace.wait(prepare)
 
     def throttled(self, retry_after: float | None) -> None:
         """The carrier said: too many."""

@@ -23,8 +23,11 @@ _SAME_EVENT_SECONDS = 1.0
 class Pace(Protocol):
     """Lets a call go when it may; shared by all threads."""
 
-    def wait(self) -> None:
-        """Return when one more call is allowed, or when the run is to stop."""
+    def wait(self, prepare: Callable[[], None] = ...) -> None:
+        """Return when one more call is allowed, or when the run is to stop.
+
+        `prepare` is called before that moment, perhaps more than once: what would make the call late.
+        """
 
     def throttled(self, retry_after: float | None) -> None:
         """The carrier said: too many."""
@@ -62,8 +65,9 @@ class LocalPace:
         self._event = 0
         self._factor_at = self._throttled_at = -math.inf
 
-    def wait(self) -> None:
+    def wait(self, prepare: Callable[[], None] = lambda: None) -> None:
         """Return when one more call is allowed, or at once when the run is to stop."""
+        prepare()
         event, delay = self._reserve()
         while not self._stop.is_set():
             if delay > 0:

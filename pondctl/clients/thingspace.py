@@ -210,6 +210,7 @@ def connect(
         auth=auth,
         connections=workers,
         transport=transport,
+        find_tokens=auth.find_tokens,
     )
     sender = Sender(
         client,

@@ -27,6 +27,8 @@ _IDLE_SECONDS = 15 * 60.0
 _TOUCH_SECONDS = 60.0
 # Five refused logins in a row lock the user; three are left to people.
 MOST_REFUSALS = 2
+# The rate leaves 40 ms between a call's turn and its arrival; to wake up for the turn may take 15.
+_TURN_SECONDS = 0.02
 _MOST_REPLAYS = 4
 
 T = TypeVar("T")
@@ -79,12 +81,13 @@ class ThingSpaceAuth(httpx.Auth):
         self._clock = clock
         self._lock = threading.Lock()
         self._tokens: _Tokens | None = None
+        self._looked = False
         self._used_at = self._touched_at = self._failed_at = float("-inf")
         self._refusal: AuthenticationError | ConfigurationError | None = None
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Send the request with tokens that should hold, and again for each kind that did not."""
-        turn = _Turn(self._wait_turn)
+        turn = _Turn(self._wait_turn, self._clock)
         replayed: Counter[str] = Counter()
         try:
             while True:
@@ -105,21 +108,25 @@ class ThingSpaceAuth(httpx.Auth):
         except _Unwell:
             return
 
+    def find_tokens(self) -> None:
+        """Take over what another process stored, before the first call's turn comes."""
+        if self._looked:
+            return
+        with self._lock:
+            if not self._looked:
+                self._looked = True
+                self._adopt(self._store.load())
+
     def _usable(self, request: httpx.Request, turn: _Turn) -> _Flow[_Tokens]:
         asked_at = self._clock()
         tokens = self._tokens
         if tokens is not None and self._holds(tokens):
             return tokens
-        if not self._lock.acquire(blocking=False):
-            self._lock.acquire()
-            turn.fresh = False
-        try:
+        with self._lock:
             tokens = self._tokens
             if tokens is None or not self._holds(tokens):
                 self._refuse_again(asked_at)
                 tokens = yield from self._renewed(request, turn)
-        finally:
-            self._lock.release()
         return tokens
 
     def _holds(self, tokens: _Tokens) -> bool:
@@ -238,16 +245,20 @@ class ThingSpaceAuth(httpx.Auth):
 
 
 class _Turn:
-    """The pace's permission that a caller came with; every further request of the flow needs its own."""
+    """The pace's permission that a caller came with; every further request of the flow needs its own.
 
-    def __init__(self, wait_turn: Callable[[], None]) -> None:
+    So does one that waited for somebody else's login, or it would go together with another's.
+    """
+
+    def __init__(self, wait_turn: Callable[[], None], clock: Callable[[], float]) -> None:
         self._wait_turn = wait_turn
-        self.fresh = True
+        self._clock = clock
+        self._holds_until = clock() + _TURN_SECONDS
 
     def take(self) -> None:
-        if not self.fresh:
+        if self._clock() > self._holds_until:
             self._wait_turn()
-        self.fresh = False
+        self._holds_until = float("-inf")
 
 
 def _lasting_bearer(stored: StoredTokens) -> str | None:

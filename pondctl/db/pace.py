@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,6 +34,8 @@ _AHEAD_SECONDS: Final = 0.2
 _GROWTH: Final = 4.0
 _FEW: Final = 8
 _SHORTEST_SECONDS: Final = 0.02
+# A process's first call is late, as so much is done for the first time: nothing may come close behind it.
+_FIRST_CALL_SECONDS: Final = 0.1
 _SLOWEST: Final = 1 / 16
 _REGAINED_PER_SECOND: Final = 0.05
 _SAME_EVENT: Final = 1.0
@@ -79,7 +82,7 @@ class DatabasePace:
         self._event = 0
         self._clock = _ClockDifference()
 
-    def wait(self) -> None:
+    def wait(self, prepare: Callable[[], None] = lambda: None) -> None:
         """Return when one more call is allowed, or at once when the run is to stop."""
         granted = False
         with self._counting:
@@ -89,6 +92,8 @@ class DatabasePace:
                 event, slot = self._event, self._take()
                 if slot is None:
                     return
+                # Not sooner: sixty-four threads that wait for a slow rate need few connections.
+                prepare()
                 self._stop.wait(max(0.0, slot - time.monotonic()))
                 # Throttled meanwhile: slots given out before are void.
                 if event == self._event and time.monotonic() - slot <= _LATE_SECONDS:
@@ -159,6 +164,8 @@ class DatabasePace:
                 wanted = max(waiting, int(of_late * _AHEAD_SECONDS * _GROWTH))
                 interval = max(interval, _AHEAD_SECONDS / wanted)
             wanted = min(wanted, max(1, int(_BLOCK_SECONDS / interval)))
+            if self._version < 0:
+                wanted, interval = 1, max(interval, _FIRST_CALL_SECONDS)
             slots = tuple(first + math.ceil(place * interval * _MICRO) for place in range(wanted + 1))
             if self._write(unit, row.version, next_slot=slots[-1]):
                 self._version = row.version + 1

@@ -42,7 +42,8 @@ class FreePace:
         self.waits = 0
         self.throttles: list[float | None] = []
 
-    def wait(self) -> None:
+    def wait(self, prepare: Callable[[], None] = lambda: None) -> None:
+        prepare()
         self.waits += 1
 
     def throttled(self, retry_after: float | None) -> None:

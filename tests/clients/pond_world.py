@@ -27,8 +27,9 @@ Handler = Callable[[httpx.Request], httpx.Response]
 class NoPace:
     """Lets every call go at once."""
 
-    def wait(self) -> None:
+    def wait(self, prepare: Callable[[], None] = lambda: None) -> None:
         """Never waits."""
+        prepare()
 
     def throttled(self, retry_after: float | None) -> None:
         """Does not slow down."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import httpx
 import pytest
@@ -31,7 +32,12 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, manners: Callable[[BaseHTTPRequestHandler, bytes], None]) -> None:
         self.manners = manners
+        self.connections = 0
         super().__init__(("127.0.0.1", 0), Handler)
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        self.connections += 1
+        return super().get_request()
 
     @property
     def url(self) -> str:
@@ -103,6 +109,31 @@ def test_a_connection_is_used_again_and_again() -> None:
 
     assert len({port for port, _ in answers}) == 1
     assert [asked for _, asked in answers] == [f"question {number}" for number in range(20)]
+
+
+def test_a_connection_that_was_prepared_is_the_one_that_is_used() -> None:
+    with serving(plain) as server, client(server.url) as carrier:
+        transport = carrier._transport
+        assert isinstance(transport, DirectTransport)
+        for _ in range(3):
+            transport.prepare(httpx.URL(server.url), 2.0)
+
+        answers = [carrier.post("/x", content="?").json() for _ in range(3)]
+
+        assert (server.connections, len({port for port, _ in answers})) == (1, 1)
+
+
+def test_what_goes_wrong_while_a_connection_is_prepared_is_raised_by_the_request() -> None:
+    with serving(plain) as server, client(server.url) as carrier:
+        transport = carrier._transport
+        assert isinstance(transport, DirectTransport)
+        with socket.create_server(("127.0.0.1", 0)) as closed:
+            nobody = httpx.URL(f"http://127.0.0.1:{closed.getsockname()[1]}")
+        transport.prepare(nobody, 2.0)
+
+        with pytest.raises(httpx.ConnectError):
+            carrier.post("/x", content="?")
+        assert carrier.post("/x", content="again").json()[1] == "again"
 
 
 def test_many_threads_have_a_connection_each_and_get_their_own_answers() -> None:

@@ -124,6 +124,30 @@ def test_throttling_holds_every_process_and_halves_the_rate_once(database: Datab
     assert factor == 0.5
 
 
+def test_the_first_call_of_a_process_goes_alone(database: Database) -> None:
+    stop = Stop()
+    first = DatabasePace(database, "thingspace:1", RATE, stop)
+    first.wait()
+    began = time.monotonic()
+    DatabasePace(database, "thingspace:1", RATE, stop).wait()
+
+    assert time.monotonic() - began > 1.5 / RATE
+
+
+def test_what_a_call_needs_is_made_ready_before_its_turn(database: Database) -> None:
+    pace = DatabasePace(database, "thingspace:1", RATE, Stop())
+    told: list[float] = []
+
+    def prepare() -> None:
+        told.append(time.monotonic())
+        if len(told) == 1:
+            time.sleep(0.3)
+
+    pace.wait(prepare)
+
+    assert len(told) > 1, "the turn was over before all was ready, and was not given up"
+
+
 def test_names_do_not_share(database: Database) -> None:
     stop = Stop()
     DatabasePace(database, "pond:1", 0.01, stop).wait()
