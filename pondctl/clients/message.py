@@ -96,13 +96,17 @@ def parse(attributes: Mapping[str, Any], body: str) -> CheckMessage:
 
 def parse_any(attributes: Mapping[str, Any], body: str) -> CheckMessage | CarrierHint:
     """Like `parse`, but without a `BulkChangeId` the body may be a carrier's notification."""
-    labels = attributes if isinstance(attributes, Mapping) else ()
-    if not any(_wire_name(str(label)) == "BulkChangeId" for label in labels):
+    if not isinstance(attributes, Mapping) or not _name_a_bulk_change(tuple(attributes)):
         try:
             return parse_callback(body)
         except MessageError:
             pass
     return parse(attributes, body)
+
+
+def _name_a_bulk_change(labels: tuple[object, ...]) -> bool:
+    # The exact spelling comes first: it is what nearly every message has.
+    return "BulkChangeId" in labels or any(_wire_name(str(label)) == "BulkChangeId" for label in labels)
 
 
 def _wire_name(label: str) -> str | None:

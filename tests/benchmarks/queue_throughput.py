@@ -122,9 +122,13 @@ def plain_boto3(client: Any, url: str, messages: int) -> Took:
 
 
 def pondctl_worker(url: str, database: str, messages: int) -> Took:
-    """The worker as the command builds it: its loop, without the start of the program."""
+    """The worker as the command builds it: its loop, without the start of the program.
+
+    That has looked at the queue by then, with the client it goes on with; plain boto3 has its client, too.
+    """
     os.environ.update(THINGSPACE | {"PONDCTL_DATABASE__URL": database, "PONDCTL_QUEUE__URL": url})
     app = AppContext()
+    app.queueing.require_reachable()
     handling = app.queueing.handling(partial(life_cycle, app))
     options = WorkerOptions(max_messages=messages)
     work = Worker(

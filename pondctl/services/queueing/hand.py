@@ -16,6 +16,7 @@ from pondctl.telemetry.logger import Logger
 # SQS lets nobody hold a message for more than 12 hours.
 LONGEST_SECONDS: Final = 11 * 3600.0
 _LOOK_SECONDS: Final = 0.2
+_TOO_OLD: Final = "its message cannot be held any longer"
 _log = Logger()
 
 
@@ -35,8 +36,11 @@ class _RunStop(Stop):
 
 @dataclass(slots=True)
 class _Held:
+    """`stop` is there once somebody works on it: most messages of a full queue are settled already."""
+
     since: float
-    stop: Stop
+    is_too_old: bool = False
+    stop: Stop | None = None
 
 
 class Hand:
@@ -68,12 +72,17 @@ class Hand:
         """These messages are in our hands now."""
         now = time.monotonic()
         with self._lock:
-            self._held.update((receipt, _Held(now, _RunStop(self._stop))) for receipt in receipts)
+            self._held.update((receipt, _Held(now)) for receipt in receipts)
 
     def stop_of(self, receipt: str) -> Stop:
         """What stops the work on one message."""
         with self._lock:
-            return self._held.setdefault(receipt, _Held(time.monotonic(), _RunStop(self._stop))).stop
+            held = self._held.setdefault(receipt, _Held(time.monotonic()))
+            if held.stop is None:
+                held.stop = _RunStop(self._stop)
+                if held.is_too_old:
+                    held.stop.request(_TOO_OLD)
+            return held.stop
 
     def drop(self, receipts: Collection[str]) -> None:
         """These messages are deleted, or given back."""
@@ -93,14 +102,17 @@ class Hand:
     def _stop_all(self) -> None:
         with self._lock:
             for held in self._held.values():
-                held.stop.request(self._stop.why or "stop")
+                if held.stop is not None:
+                    held.stop.request(self._stop.why or "stop")
 
     def _renew(self, now: float) -> None:
         with self._lock:
             receipts = list(self._held)
             for held in self._held.values():
                 if now - held.since > LONGEST_SECONDS:
-                    held.stop.request("its message cannot be held any longer")
+                    held.is_too_old = True
+                    if held.stop is not None:
+                        held.stop.request(_TOO_OLD)
         if not receipts:
             return
         try:
