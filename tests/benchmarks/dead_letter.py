@@ -4,8 +4,9 @@
 
 Pairs, taking turns: reading a list; listing as a whole process beside a script that imports SQLAlchemy alone,
 and beside a Typer program of two commands that does the same; and opening the view until its first page
-stands, beside a Textual app with empty parts and one that is given as many rows as a screen shows. Prints
-medians and ratios.
+stands: as a whole process on a terminal beside a Typer program that reads a hundred rows and shows them,
+and in this process beside a Textual app with empty parts and one that is given as many rows as a screen
+shows. Prints medians and ratios.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import argparse
 import asyncio
 import json
 import os
+import pty
+import signal
 import statistics
 import subprocess
 import sys
@@ -80,6 +83,33 @@ class BareRows(Bare):
         table = self.query_one(DataTable)
         table.add_columns("ID", "CATEGORY", "BULK", "CREATED", "REASON")
         table.add_rows([Text(cell) for cell in row] for _ in range(20))
+
+
+BARE_VIEW = f"""
+import typer
+app = typer.Typer()
+@app.command()
+def other() -> None: ...
+@app.command()
+def review(url: str) -> None:
+    import sqlalchemy as sa
+    from textual.app import App
+    from textual.widgets import DataTable, Static
+    with sa.create_engine(url).connect() as connection:
+        rows = connection.execute(sa.text("{BARE_SELECT}")).all()
+    class Bare(App):
+        CSS = "DataTable {{ height: 1fr; }} Static {{ height: 1; }}"
+        def compose(self):
+            table = DataTable()
+            table.add_columns("a", "b", "c", "d", "e", "f", "g", "h")
+            table.add_rows(list(map(str, row)) for row in rows)
+            yield Static("head")
+            yield table
+            yield Static("detail")
+            yield Static("q quit")
+    Bare().run()
+app()
+"""
 
 
 def seed(path: Path, letters: int) -> str:
@@ -160,6 +190,20 @@ def listing(url: str) -> list[dict[str, object]]:
     ]
 
 
+def until_drawn(*words: str) -> None:
+    """Start it on a terminal of 80 by 24, and kill it once its last line stands there."""
+    process, terminal = pty.fork()
+    if process == 0:
+        os.environ |= {"TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24"}
+        os.execv(sys.executable, [sys.executable, *words])
+    drawn = b""
+    while b"q quit" not in drawn:
+        drawn += os.read(terminal, 65536)
+    os.kill(process, signal.SIGKILL)
+    os.waitpid(process, 0)
+    os.close(terminal)
+
+
 def reviewing(url: str) -> list[dict[str, object]]:
     """`dead-letter review` from nothing until its first page and its first letter stand."""
     os.environ["PONDCTL_DATABASE__URL"] = url
@@ -177,6 +221,11 @@ def reviewing(url: str) -> list[dict[str, object]]:
         until_it_stands(lambda: ReviewApp(desk))
 
     found = [
+        compare(
+            "review, whole process, beside a Typer program",
+            lambda: until_drawn("-c", BARE_VIEW, "review", url),
+            lambda: until_drawn("-m", "pondctl", "dead-letter", "review"),
+        ),
         compare("review, beside an empty app", lambda: until_it_stands(Bare), ours),
         compare("review, beside an app with rows", lambda: until_it_stands(BareRows), ours),
     ]
