@@ -6,6 +6,7 @@ half of all they do. Here a thread takes the connection that was used last, spea
 
 from __future__ import annotations
 
+import math
 import re
 import ssl
 import time
@@ -24,6 +25,8 @@ from pondctl.errors import Category
 
 KEEPALIVE_SECONDS: Final = 30.0
 MAX_BODY_BYTES: Final = 32 * 1024 * 1024
+# A connection that was prepared is used at once where no turn has to be waited for.
+_LOOKED_JUST_NOW_SECONDS: Final = 0.05
 _CHUNK: Final = 64 * 1024
 _LARGEST_HEAD: Final = 100 * 1024
 _FIRST_FINAL_STATUS: Final = 200
@@ -97,7 +100,7 @@ class DirectTransport(httpx.BaseTransport):
 
     def _give_back(self, connection: _Connection, answer: _Answer) -> None:
         if answer.keeps_connection and len(self._idle) < self._connections:
-            connection.rests_since = time.monotonic()
+            connection.rest()
             self._idle.append(connection)
         else:
             connection.close()
@@ -124,7 +127,7 @@ class _Connection:
     def __init__(self, stream: httpcore.NetworkStream, url: httpx.URL) -> None:
         self._stream = stream
         self._origin = _origin(url)
-        self.rests_since = time.monotonic()
+        self._rests_since = self._looked_at = time.monotonic()
 
     def exchange(self, request: httpx.Request) -> _Answer:
         """Send the request and read the answer to its end."""
@@ -141,9 +144,16 @@ class _Connection:
             answer.forget_parser()
         return answer
 
+    def rest(self) -> None:
+        """It is nobody's for a while."""
+        self._rests_since, self._looked_at = time.monotonic(), -math.inf
+
     def is_usable(self, url: httpx.URL) -> bool:
         """Whether it goes there, has not rested too long, and the other side has said nothing (goodbye)."""
-        rested = time.monotonic() - self.rests_since
+        now = time.monotonic()
+        if now - self._looked_at < _LOOKED_JUST_NOW_SECONDS:
+            return self._origin == _origin(url)
+        self._looked_at, rested = now, now - self._rests_since
         readable = self._stream.get_extra_info("is_readable")
         return self._origin == _origin(url) and rested < KEEPALIVE_SECONDS and not readable
 

@@ -46,9 +46,9 @@ class AuditRows:
 
     def add(self, entries: Sequence[AuditEntry]) -> None:
         """Add rows to the end of their chain; raises where that is refused, whatever the cause."""
-        rows = [
-            entry._asdict() | {"recorded_at": datetime.fromisoformat(entry.recorded_at)} for entry in entries
-        ]
+        rows: list[dict[str, Any]] = [dict(zip(AuditEntry._fields, entry, strict=True)) for entry in entries]
+        for row in rows:
+            row["recorded_at"] = datetime.fromisoformat(row["recorded_at"])
         try:
             execute_many(self._connection, sa.insert(self._table).inline(), rows)
         except sa.exc.DBAPIError as error:

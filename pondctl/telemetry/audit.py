@@ -10,7 +10,7 @@ import hmac
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -22,6 +22,7 @@ MAIN: Final = "main"
 # What the first row of the main chain has before it.
 NOTHING: Final = "0" * 64
 _LISTED: Final = 20
+_as_json: Final = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +38,12 @@ class Who:
         return Who(_clean(self.actor, 200), _clean(self.host, 200), _clean(self.profile, 100))
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """What a row will say, before it has its place in a chain."""
+class Draft(NamedTuple):
+    """What a row will say, before it has its place in a chain. A tuple: some are made for each device."""
 
     event: str
     command: str
-    body: Mapping[str, object] = field(default_factory=dict)
+    body: Mapping[str, object]
     run_id: str | None = None
     reason: str | None = None
     device: str | None = None
@@ -51,7 +51,7 @@ class Draft:
     def cleaned(self) -> Draft:
         """With a reason and a command that may be kept."""
         reason = None if self.reason is None else _clean(self.reason)
-        return replace(self, command=_clean(self.command, 60), reason=reason)
+        return self._replace(command=_clean(self.command, 60), reason=reason)
 
 
 class AuditEntry(NamedTuple):
@@ -104,27 +104,25 @@ class AuditKey:
         mac: object = entry.mac  # whatever somebody has put there
         return isinstance(mac, str) and mac.isascii() and hmac.compare_digest(self._hmac(_encode(entry)), mac)
 
-    def add(self, chain: str, last: Link, draft: Draft, who: Who, now: datetime) -> AuditEntry:
-        """The row that follows `last`."""
-        entry = AuditEntry(
-            chain=chain,
-            sequence=last.sequence + 1,
-            run_id=draft.run_id,
-            event=draft.event,
-            command=draft.command,
-            actor=who.actor,
-            host=who.host,
-            profile=who.profile,
-            reason=draft.reason,
-            device=draft.device,
-            body=json.dumps(draft.body, separators=(",", ":"), default=str),
-            # As every database gives it back.
-            recorded_at=now.isoformat(" ", "milliseconds"),
-            key_id=self.id,
-            previous_mac=last.mac,
-            mac="",
+    def add(self, chain: str, last: Link, draft: Draft, who: Who, recorded_at: str) -> AuditEntry:
+        """The row that follows `last`; the time as `spelled` gives it."""
+        said = (
+            chain,
+            last.sequence + 1,
+            draft.run_id,
+            draft.event,
+            draft.command,
+            who.actor,
+            who.host,
+            who.profile,
+            draft.reason,
+            draft.device,
+            _as_json(draft.body),
+            recorded_at,
+            self.id,
+            last.mac,
         )
-        return entry._replace(mac=self.sign(entry))
+        return AuditEntry(*said, mac=self.sign(AuditEntry(*said, mac="")))
 
 
 class RunChain:
@@ -141,20 +139,26 @@ class RunChain:
 
     def sign(self, drafts: Sequence[Draft]) -> list[AuditEntry]:
         """The rows that come next; they are part of the chain once `added` says so."""
-        now = self._begun_at + timedelta(seconds=time.monotonic() - self._began)
+        now = spelled(self._begun_at + timedelta(seconds=time.monotonic() - self._began))
         last, entries = self.end, []
         for draft in drafts:
             of_run = Draft(
                 draft.event, self._begun.command, draft.body, self.run_id, self._begun.reason, draft.device
             )
-            entries.append(self._key.add(self.run_id, last, of_run, self._who, now))
-            last = end_of(entries)
+            entry = self._key.add(self.run_id, last, of_run, self._who, now)
+            entries.append(entry)
+            last = Link(entry.sequence, entry.mac)
         return entries
 
     def added(self, entries: Sequence[AuditEntry]) -> None:
         """These are committed."""
         if entries:
             self.end = end_of(entries)
+
+
+def spelled(moment: datetime) -> str:
+    """A moment as it is signed, and as every database gives it back."""
+    return moment.isoformat(" ", "milliseconds")
 
 
 def end_of(entries: Sequence[AuditEntry]) -> Link:

@@ -13,7 +13,18 @@ import pytest
 import sqlalchemy as sa
 
 from pondctl.services.auditing.check import ChainCheck
-from pondctl.telemetry.audit import MAIN, NOTHING, AuditEntry, AuditKey, Draft, Link, RunChain, Who, end_of
+from pondctl.telemetry.audit import (
+    MAIN,
+    NOTHING,
+    AuditEntry,
+    AuditKey,
+    Draft,
+    Link,
+    RunChain,
+    Who,
+    end_of,
+    spelled,
+)
 from tests.long_form import LONG
 from tests.pond_life import PROVIDER, WANTED, A, B, own_table, sims, writes
 from tests.world import ICCIDS, World
@@ -287,7 +298,7 @@ def chain_of(count: int, key: AuditKey) -> Rows:
 
     def add(draft: Draft) -> AuditEntry:
         nonlocal main
-        rows.append(key.add(MAIN, main, draft, WHO, NOW + timedelta(seconds=len(rows))))
+        rows.append(key.add(MAIN, main, draft, WHO, spelled(NOW + timedelta(seconds=len(rows)))))
         main = end_of(rows)
         return rows[-1]
 
@@ -345,7 +356,7 @@ def test_whichever_row_is_touched_it_is_found(attack: str) -> None:
 @pytest.mark.parametrize("secret", [b"k" * 32, b"long" * 40])
 def test_a_signature_is_the_hmac_of_all_that_a_row_says(secret: bytes) -> None:
     draft = Draft("write.intent", "activate", {"step": "ü:1"}, "r1", reason=None, device="d-1")
-    row = AuditKey(secret).add(MAIN, Link(6, NOTHING), draft, WHO, NOW)
+    row = AuditKey(secret).add(MAIN, Link(6, NOTHING), draft, WHO, spelled(NOW))
 
     said = (
         "4:main1:72:r112:write.intent8:activate3:ops6:host-110:production-3:d-1"

@@ -12,6 +12,7 @@ from pondctl.telemetry.audit import MAIN, NOTHING, AuditEntry, AuditKey, Link
 # How the bodies of carrier writes begin, and go on where the answer was lost.
 _STEP: Final = '{"step":"'
 _UNKNOWN: Final = '","state":"unknown"'
+_WRITES: Final = ("write.intent", "write.outcome")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,9 @@ class ChainCheck:
 
     def take(self, row_id: int, entry: AuditEntry) -> bool:
         """Whether the row fits."""
-        what = self._misfit(entry) or self._follow(entry)
+        what = self._misfit(entry)
+        if what is None:
+            what = self._follow(entry)
         if what is not None:
             self.bad = Bad(row_id, f"{entry.chain}:{entry.sequence}", what)
             return False
@@ -71,7 +74,8 @@ class ChainCheck:
         link = Link(entry.sequence, entry.mac)
         if entry.chain != MAIN:
             self.chains[entry.chain] = link
-            self._note_write(entry)
+            if entry.event in _WRITES:
+                self._note_write(entry)
             return None
         self.end = link
         kept = self._kept.get(link.sequence, link.mac)
@@ -102,8 +106,6 @@ class ChainCheck:
         return None
 
     def _note_write(self, entry: AuditEntry) -> None:
-        if not entry.event.startswith("write."):
-            return
         # The signature is right, so the body is as it was made; reading all of it would take longer.
         body = entry.body
         end = body.find('"', len(_STEP)) if body.startswith(_STEP) else -1

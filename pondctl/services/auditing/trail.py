@@ -10,7 +10,7 @@ from pondctl.db.database import Database
 from pondctl.db.unit import Unit
 from pondctl.errors import PondctlError
 from pondctl.services.running.user import user_name
-from pondctl.telemetry.audit import MAIN, NOTHING, AuditEntry, AuditKey, Draft, Link, RunChain, Who
+from pondctl.telemetry.audit import MAIN, NOTHING, AuditEntry, AuditKey, Draft, Link, RunChain, Who, spelled
 from pondctl.telemetry.audit_head import HeadFile
 from pondctl.telemetry.device_keys import DeviceKeys, new_key
 from pondctl.telemetry.identifiers import bind_device_keys
@@ -55,7 +55,7 @@ class Trail:
         """Add to the main chain within `unit`. Once that is committed, hand the row to `keep_head`."""
         self._keep_device_keys(unit)
         last = unit.audit_rows.lock_end() or Link(0, NOTHING)
-        entry = self.key.add(MAIN, last, draft.cleaned(), self.who, unit.now())
+        entry = self.key.add(MAIN, last, draft.cleaned(), self.who, spelled(unit.now()))
         unit.audit_rows.add([entry])
         return entry
 

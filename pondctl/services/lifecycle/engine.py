@@ -29,12 +29,12 @@ from pondctl.services.running.report import Report
 # How long the main thread waits for an answer before it looks at clocks and at `stop` again.
 _TURN_SECONDS: Final = 0.25
 # Answers are gathered so long while the pool has other devices to go on with: fewer, larger commits.
-_GATHER_SECONDS: Final = 0.02
+_GATHER_SECONDS: Final = 0.04
 # Without anything to commit the lease is looked at so often.
 _LOOK_SECONDS: Final = 10.0
 # Devices that wait for a settle time; beyond, nothing new is begun.
 _MOST_WAITING: Final = 2000
-_BUSY_PER_WORKER: Final = 2
+_BUSY_PER_WORKER: Final = 3
 
 
 class Engine:
