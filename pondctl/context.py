@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pondctl.db.database import Database
     from pondctl.output.console import Output
     from pondctl.services.auditing.trail import Trail
-    from pondctl.services.running.run import Actor
+    from pondctl.services.running.actor import Actor
     from pondctl.services.sync_bulk import SyncBulk
 
 
@@ -184,7 +184,7 @@ class AppContext:
 
     def actor(self, reason: str | None = None) -> Actor:
         """Who runs this, for the record."""
-        from pondctl.services.running.run import Actor
+        from pondctl.services.running.actor import Actor
 
         return Actor(self.settings.profile, self.trail, reason)
 

@@ -23,6 +23,7 @@ class CarrierContext:
     def shared_tokens(self) -> TokenStore:
         """The ThingSpace tokens that all processes and hosts share."""
         from pondctl.db.tokens import DatabaseTokenStore
+        from pondctl.services.running.process import is_gone, this_process
 
         self._app.settings.require(
             "thingspace.client_id", "thingspace.client_secret", "thingspace.username", "thingspace.password"
@@ -35,6 +36,8 @@ class CarrierContext:
             client_secret=thingspace.client_secret.reveal(),
             username=thingspace.username,
             password=thingspace.password.reveal(),
+            process=this_process(),
+            is_gone=is_gone,
         )
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pondctl.db.database import Database
 from pondctl.services.auditing.trail import Trail
-from pondctl.services.running.run import Actor
+from pondctl.services.running.actor import Actor
 from pondctl.telemetry.audit_head import HeadFile
 
 

@@ -167,7 +167,7 @@ def why_nothing_to_pull(app: AppContext) -> str:
 
 def raise_if_stopped(app: AppContext) -> None:
     """Let the exit code tell that a signal came."""
-    from pondctl.services.running.run import raise_if_stopped as ended
+    from pondctl.services.running.actor import raise_if_stopped as ended
 
     ended(app.stop, "pondctl dead-letter review")
 

@@ -10,7 +10,7 @@ import random
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final
@@ -37,6 +37,9 @@ class DatabaseTokenStore:
 
     The row is found by a keyed hash of the whole credential: another password is another row, without
     tokens and without refusals. What does not decrypt counts as absent.
+
+    `process` stands for this process, and `is_gone` tells of such a name that its process has ended:
+    a login that was cut short by a kill then keeps nobody waiting.
     """
 
     def __init__(
@@ -48,8 +51,12 @@ class DatabaseTokenStore:
         client_secret: str,
         username: str,
         password: str,
+        process: str,
+        is_gone: Callable[[str], bool],
     ) -> None:
         self._database = database
+        self._process = process
+        self._is_gone = is_gone
         self._table = database.own_tables.token
         key = _derive(client_secret, "tokens", salt=f"{username}\n{base_url}")
         self._fernet = Fernet(base64.urlsafe_b64encode(key))
@@ -112,9 +119,9 @@ class DatabaseTokenStore:
     def login_turn(self) -> Iterator[None]:
         """Hold the right to log in; the others wait, here and on every other host.
 
-        A holder that dies is waited for until its lease of a minute is over in database time.
+        A holder of another host that dies is waited for until its lease of a minute is over in database time.
         """
-        owner = secrets.token_hex(16)
+        owner = f"{self._process}/{secrets.token_hex(4)}"
         until = time.monotonic() + _WAIT_SECONDS
         while not self._database.write(lambda unit: self._take_turn(unit, owner)):
             if time.monotonic() > until:
@@ -149,6 +156,10 @@ class DatabaseTokenStore:
         self._ensure(unit)
         t = self._table.c
         free = sa.or_(t.login_owner.is_(None), t.login_until < utcnow())
+        query = sa.select(t.login_owner).where(t.fingerprint == self._fingerprint)
+        holder = unit.state.execute(query).scalar_one()
+        if holder is not None and self._is_gone(holder.rpartition("/")[0]):
+            free = sa.or_(free, t.login_owner == holder)
         return self._update(unit, free, login_owner=owner, login_until=utc_in(_LEASE_SECONDS))
 
     def _store(self, **values: Any) -> None:

@@ -12,7 +12,8 @@ from pondctl.db.records import ChangeLogEntry
 from pondctl.db.unit import Unit
 from pondctl.errors import BusyError, Category, PermissionDeniedError, UsageError
 from pondctl.models import BulkStatus, DeviceChange, DeviceOutcome, Outcome, Stop, normalize_iccid
-from pondctl.services.running.run import Actor, Run, claimed_run, new_run_id, raise_if_stopped
+from pondctl.services.running.actor import Actor, raise_if_stopped
+from pondctl.services.running.run import Run, claimed_run, new_run_id
 
 _ENDS = (BulkStatus.PROCESSED, BulkStatus.ERROR)
 _LOOK_SECONDS = 0.5

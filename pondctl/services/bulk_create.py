@@ -24,7 +24,8 @@ from pondctl.services._origin import Origin, record_origin
 from pondctl.services.queueing.dispatch import Rules
 from pondctl.services.queueing.enqueue import queue_check
 from pondctl.services.queueing.outbox import Outbox
-from pondctl.services.running.run import Actor, new_run_id, raise_if_stopped, record_run
+from pondctl.services.running.actor import Actor, raise_if_stopped
+from pondctl.services.running.run import new_run_id, record_run
 from pondctl.services.running.user import user_name
 from pondctl.services.syncing.next_check import NextCheck
 from pondctl.services.targets.targets import Target

@@ -30,7 +30,7 @@ from pondctl.services.dead_letters.result import Became, DeskResult, Settled
 from pondctl.services.dead_letters.selection import Scope
 from pondctl.services.queueing.dispatch import Rules
 from pondctl.services.queueing.outbox import Outbox
-from pondctl.services.running.run import Actor, raise_if_stopped
+from pondctl.services.running.actor import Actor, raise_if_stopped
 from pondctl.services.running.user import user_name
 
 # What one cut can hit; also what SQS takes at once.

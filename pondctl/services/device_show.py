@@ -16,7 +16,7 @@ from pondctl.services.device_views.carriers_now import Carriers, Side
 from pondctl.services.device_views.facts import database_facts, differences
 from pondctl.services.device_views.timeline import Past, timeline
 from pondctl.services.queueing.dispatch import Rules
-from pondctl.services.running.run import raise_if_stopped
+from pondctl.services.running.actor import raise_if_stopped
 from pondctl.services.targets.numbers import spelt
 from pondctl.telemetry.identifiers import pseudonym
 

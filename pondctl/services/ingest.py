@@ -21,9 +21,10 @@ from pondctl.services._row_ids import RowIds
 from pondctl.services.queueing.dispatch import Rules
 from pondctl.services.queueing.hints import Hints, hints_of
 from pondctl.services.queueing.outbox import Outbox
+from pondctl.services.running.actor import Actor
 from pondctl.services.running.parts import Frame, Parts, all_parts
 from pondctl.services.running.report import Report
-from pondctl.services.running.run import Actor, Run, new_run_id
+from pondctl.services.running.run import Run, new_run_id
 from pondctl.services.sync_bulk import SyncBulk, SyncRequest
 from pondctl.services.targets.store import PackedIccids
 

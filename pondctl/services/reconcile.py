@@ -23,7 +23,8 @@ from pondctl.services.drift.report import COMMAND, DriftReport, ReconcileRequest
 from pondctl.services.drift.told import menders, tell
 from pondctl.services.queueing.dispatch import Rules
 from pondctl.services.queueing.outbox import Outbox
-from pondctl.services.running.run import Actor, Run, claimed_run, new_run_id, raise_if_stopped
+from pondctl.services.running.actor import Actor, raise_if_stopped
+from pondctl.services.running.run import Run, claimed_run, new_run_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,7 @@ from pondctl.models import Carrier, Outcome
 from pondctl.services.bulk import BulkSite, show_bulk_change
 from pondctl.services.reporting.devices import DeviceWalk, Row
 from pondctl.services.reporting.timeline import Series
-from pondctl.services.running.run import calls_name
-from pondctl.telemetry.call_times import BOUNDS
+from pondctl.telemetry.call_times import BOUNDS, calls_name
 
 _RUNS: Final = 100
 _STATES, _POINTS = 8, 240

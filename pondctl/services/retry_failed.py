@@ -17,9 +17,10 @@ from pondctl.services.failures.take_again import COMMAND, TakeAgain
 from pondctl.services.failures.ways import RetryRequest, Ways
 from pondctl.services.queueing.enqueue import queue_check
 from pondctl.services.queueing.outbox import Outbox
+from pondctl.services.running.actor import Actor
 from pondctl.services.running.parts import Frame, Parts, all_parts
 from pondctl.services.running.report import Report
-from pondctl.services.running.run import Actor, Run, new_run_id
+from pondctl.services.running.run import Run, new_run_id
 from pondctl.services.syncing.next_check import NextCheck
 
 # More devices than this are confirmed.

@@ -13,8 +13,9 @@ from pondctl.errors import PondctlError, WrongCarrierError
 from pondctl.models import BulkChange, RunResult, Stop, Strategy
 from pondctl.services._row_ids import RowIds
 from pondctl.services.queueing.outbox import Outbox, sent_afterwards
+from pondctl.services.running.actor import Actor, raise_if_stopped
 from pondctl.services.running.report import Report
-from pondctl.services.running.run import Actor, Run, claimed_run, new_run_id, raise_if_stopped
+from pondctl.services.running.run import Run, claimed_run, new_run_id
 from pondctl.services.syncing.end import SyncEnd
 from pondctl.services.syncing.next_check import Cause, CheckPolicy, is_last_try, pending_is_over
 from pondctl.services.syncing.open_rows import OpenRows

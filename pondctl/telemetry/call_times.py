@@ -35,3 +35,8 @@ def take_calls(run_id: str) -> Mapping[str, list[int]]:
     """Carrier and endpoint, and a count for each bucket, of a run; they are forgotten here."""
     with _lock:
         return _counts.pop(run_id, {})
+
+
+def calls_name(run_id: str) -> str:
+    """The name under which the response times of a run's calls are kept."""
+    return f"calls:{run_id}"

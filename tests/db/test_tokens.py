@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
 import threading
 import time
 
@@ -10,6 +12,7 @@ import sqlalchemy as sa
 from pondctl.db.database import Database
 from pondctl.db.dialects import utc_in
 from pondctl.db.tokens import DatabaseTokenStore
+from pondctl.services.running.process import is_gone, this_process
 
 CREDENTIAL = {
     "base_url": "https://thingspace.example/api",
@@ -21,7 +24,7 @@ CREDENTIAL = {
 
 
 def store_on(database: Database, **other: str) -> DatabaseTokenStore:
-    return DatabaseTokenStore(database, **{**CREDENTIAL, **other})
+    return DatabaseTokenStore(database, **{**CREDENTIAL, **other}, process=this_process(), is_gone=is_gone)
 
 
 @pytest.fixture
@@ -153,6 +156,25 @@ def test_the_turn_of_a_dead_holder_ends_by_the_databases_clock(
     with store.login_turn():
         turns.append("one's own again")
     assert turns == ["another's", "one's own again"]
+
+
+def _die_in_turn(url: str) -> None:
+    store = store_on(Database.open(url))
+    with store.login_turn():
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_the_turn_of_a_process_that_was_killed_on_this_host_is_free_at_once(
+    database: Database, store: DatabaseTokenStore
+) -> None:
+    url = database.host_address.url.render_as_string(hide_password=False)
+    dead = multiprocessing.get_context("spawn").Process(target=_die_in_turn, args=(url,))
+    dead.start()
+    dead.join()
+    began = time.monotonic()
+
+    with store.login_turn():
+        assert time.monotonic() - began < 10, "waited for the lease of a minute"
 
 
 def _save_elsewhere(url: str) -> None:

@@ -11,7 +11,8 @@ import pytest
 from pondctl.db.database import Database
 from pondctl.models import Stop
 from pondctl.services.auditing.trail import Trail
-from pondctl.services.running.run import Actor, Run, claimed_run
+from pondctl.services.running.actor import Actor
+from pondctl.services.running.run import Run, claimed_run
 from pondctl.telemetry.audit_head import HeadFile
 from tests.world import World
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pondctl.db.unit import Unit
-from pondctl.services.running.run import this_host
+from pondctl.services.running.process import this_host
 
 _PREFIX: Final = "worker:"
 # Nobody waits any longer for one that was silent for so long.

@@ -22,7 +22,7 @@ from pondctl.db.unit import Unit
 from pondctl.errors import BusyError, MessageError, PondctlError, QueueUnavailableError
 from pondctl.models import Stop
 from pondctl.services.queueing.deliveries import Delivery, delivery_of, letter_of, remember
-from pondctl.services.running.run import raise_if_stopped
+from pondctl.services.running.actor import raise_if_stopped
 from pondctl.telemetry.logger import Logger
 
 # Long enough to commit ten letters; then the queue shows the messages again.

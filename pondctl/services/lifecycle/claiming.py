@@ -15,7 +15,7 @@ from pondctl.models import DeviceOutcome, Operation, Outcome
 from pondctl.services.auditing.trail import Trail
 from pondctl.services.lifecycle.instructions import Claimed
 from pondctl.services.lifecycle.request import Work
-from pondctl.services.running.run import is_alive, this_host
+from pondctl.services.running.process import is_alive, this_host
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from pondctl.db.runs import RUNNING
 from pondctl.db.unit import Unit
 from pondctl.errors import PondctlError, RunLostError, UnavailableError
 from pondctl.models import Outcome, Retry, Stop
-from pondctl.services.running.run import Run, raise_if_stopped
+from pondctl.services.running.actor import raise_if_stopped
+from pondctl.services.running.run import Run
 from pondctl.services.syncing.end import SyncEnd
 from pondctl.telemetry.logger import Logger
 

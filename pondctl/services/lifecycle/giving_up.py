@@ -8,7 +8,8 @@ from pondctl.db.unit import Unit
 from pondctl.errors import Category
 from pondctl.models import BulkStatus, Outcome, RunResult, Stop
 from pondctl.services.queueing.deliveries import work_off
-from pondctl.services.running.run import Actor, claimed_run, new_run_id
+from pondctl.services.running.actor import Actor
+from pondctl.services.running.run import claimed_run, new_run_id
 from pondctl.services.syncing.next_check import Cause
 
 _DETAILS = f"{Category.RETRIES_EXHAUSTED}: checks without progress are used up (queue.max_retries)"

@@ -22,8 +22,9 @@ from pondctl.services.lifecycle.operations import steps_of
 from pondctl.services.lifecycle.rehearse import Rehearsal, count_ends
 from pondctl.services.lifecycle.request import LifeLimits, LifeRequest
 from pondctl.services.lifecycle.scope import ResumedScope, Scope, lists_of
+from pondctl.services.running.actor import Actor, raise_if_stopped
 from pondctl.services.running.report import Report
-from pondctl.services.running.run import Actor, Run, claimed_run, new_run_id, raise_if_stopped
+from pondctl.services.running.run import Run, claimed_run, new_run_id
 from pondctl.services.syncing.end import SyncEnd
 from pondctl.services.syncing.next_check import Cause, CheckPolicy
 from pondctl.services.targets.targets import Target

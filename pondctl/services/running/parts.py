@@ -20,8 +20,9 @@ from pondctl.errors import (
 )
 from pondctl.models import Carrier, DeviceOutcome, Outcome, Retry, RunResult, Stop
 from pondctl.services.queueing.outbox import Outbox, sent_afterwards
+from pondctl.services.running.actor import Actor, raise_if_stopped
 from pondctl.services.running.report import Report
-from pondctl.services.running.run import Actor, Run, claimed_run, raise_if_stopped
+from pondctl.services.running.run import Run, claimed_run
 
 # What one of these says of one bulk change holds for all others of its carrier.
 _OF_THE_CARRIER = (AuthenticationError, CarrierUnavailableError, ListingError, PermissionDeniedError)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
@@ -12,8 +11,6 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 
@@ -26,14 +23,15 @@ from pondctl.errors import (
     PondctlError,
     RunLostError,
     TerminatedRunError,
-    UnavailableError,
 )
 from pondctl.models import Outcome, Stop
 from pondctl.services.auditing.trail import Trail
+from pondctl.services.running.actor import Actor
 from pondctl.services.running.measure import measure_run
+from pondctl.services.running.process import is_alive, this_host
 from pondctl.services.running.user import user_name
 from pondctl.telemetry.audit import AuditEntry, Draft, Link, RunChain, without_secrets
-from pondctl.telemetry.call_times import take_calls
+from pondctl.telemetry.call_times import calls_name, take_calls
 from pondctl.telemetry.logger import Logger
 from pondctl.telemetry.logs import in_log_context, log_context
 
@@ -43,15 +41,6 @@ _SILENCE_SECONDS = 35.0
 # Logs and alerts hide ten digits as a telephone number, and a spreadsheet rounds 12e34.
 _READS_AS_A_NUMBER = re.compile(r"[0-9]{10}|^[0-9]+e[0-9]+$")
 _log = Logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Actor:
-    """Who runs this, on which profile, and why; and where that goes on record."""
-
-    profile: str
-    trail: Trail
-    reason: str | None = None
 
 
 def new_run_id() -> str:
@@ -202,34 +191,6 @@ def _put_end_on_record(database: Database, chain: RunChain, trail: Trail) -> Non
         trail.keep_head(*filter(None, [ended]))
 
 
-def raise_if_stopped(stop: Stop, how_to_go_on: str) -> None:
-    """Turn an orderly stop into the exception whose exit code tells why."""
-    if not stop.is_set():
-        return
-    if stop.why == "sigint":
-        raise InterruptedRunError("stopped by Ctrl-C; what was in flight is saved", hint=how_to_go_on)
-    if stop.why == "sigterm":
-        raise TerminatedRunError("stopped by SIGTERM; what was in flight is saved", hint=how_to_go_on)
-    if stop.why == "lost":
-        raise RunLostError("the lease of this run was lost", hint=how_to_go_on)
-    raise UnavailableError(f"stopped: {stop.why}", hint=how_to_go_on)
-
-
-def calls_name(run_id: str) -> str:
-    """The name under which the response times of a run's calls are kept."""
-    return f"calls:{run_id}"
-
-
-def is_alive(pid: int, started: float) -> bool:
-    """Whether that very process of this host still runs (a reused number is another process)."""
-    try:
-        return abs(psutil.Process(pid).create_time() - started) < 1.0
-    except psutil.NoSuchProcess:
-        return False
-    except psutil.Error:
-        return True
-
-
 def _describe(
     run_id: str, command: str, target: str | None, actor: Actor, arguments: Mapping[str, object]
 ) -> NewRun:
@@ -246,17 +207,6 @@ def _describe(
         reason=actor.reason,
         arguments=dict(arguments),
     )
-
-
-def this_host() -> str:
-    """What makes a process number comparable: host name, boot, and PID namespace (containers)."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
-        namespace = os.readlink("/proc/self/ns/pid")
-    except OSError:  # not Linux: the minute of the boot is what there is
-        boot, namespace = str(int(psutil.boot_time()) // 60), ""
-    text = f"{platform.node()}|{boot}|{namespace}"
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _record_end(database: Database, run: Run, state: str, error: BaseException) -> None:
