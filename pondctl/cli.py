@@ -6,12 +6,10 @@ import atexit
 import errno
 import gc
 import os
-import signal
 import sys
 import textwrap
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from copy import copy
 from typing import Annotated, Literal, NamedTuple, NoReturn
 
@@ -45,8 +43,8 @@ from pondctl.commands import (
 from pondctl.commands._everywhere import ConfigFile, DebugHttp, Profile, Quiet, Verbose, with_shared_options
 from pondctl.context import AppContext
 from pondctl.errors import ExitCode, PondctlError, UnavailableError, UsageError
+from pondctl.signals import stopping_on_signals
 
-_SIGNALS: dict[int, str] = {signal.SIGINT: "sigint", signal.SIGTERM: "sigterm"}
 _SAID_ENOUGH: dict[type[BaseException], ExitCode] = {
     typer.Abort: ExitCode.DECLINED,  # the end of input at a prompt
     KeyboardInterrupt: ExitCode.SIGINT,
@@ -159,7 +157,7 @@ def main(arguments: Sequence[str] | None = None, *, commands: Sequence[Entry] = 
     atexit.register(gc.freeze)
     words = list(sys.argv[1:] if arguments is None else arguments)
     app = AppContext()
-    with _stopping_on_signals(app) as caught:
+    with stopping_on_signals(app.request_stop, lambda: app.stops_in_order) as caught:
         code = _run(build(_needed(commands, words)), words, app)
         # Typer makes 130 of every KeyboardInterrupt, whichever signal raised it.
         code = 128 + caught[0] if caught and code == ExitCode.SIGINT else code
@@ -230,50 +228,6 @@ def _wanted_format(words: Sequence[str]) -> str | None:
             continue
         return value if value in ("json", "jsonl") else None
     return None
-
-
-@contextmanager
-def _stopping_on_signals(app: AppContext) -> Iterator[list[int]]:
-    """Let SIGINT and SIGTERM ask for an orderly stop; the second one ends the process at once.
-
-    A thread listens, because a handler must not take locks and does not run at all while the main
-    thread waits inside a driver.
-    """
-    caught: list[int] = []
-
-    def note(number: int, _frame: object) -> None:
-        caught.append(number)
-        if not app.stops_in_order:
-            raise KeyboardInterrupt
-
-    # Who started us with a signal ignored (nohup, a background job) wants it ignored.
-    wanted = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, note) for number in wanted}
-    ear, mouth = os.pipe()
-    os.set_blocking(mouth, False)
-    woken_before = signal.set_wakeup_fd(mouth, warn_on_full_buffer=False)
-    listener = threading.Thread(target=_listen, args=(ear, app), name="signals", daemon=True)
-    listener.start()
-    try:
-        yield caught
-    finally:
-        signal.set_wakeup_fd(woken_before)
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        os.close(mouth)
-        listener.join()
-        os.close(ear)
-
-
-def _listen(ear: int, app: AppContext) -> None:
-    asked = False
-    while number := os.read(ear, 1):
-        if number[0] not in _SIGNALS:
-            continue
-        if asked:
-            os._exit(128 + number[0])
-        asked = True
-        app.request_stop(_SIGNALS[number[0]])
 
 
 def _flushed(code: int) -> int:

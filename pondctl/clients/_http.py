@@ -12,9 +12,9 @@ import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from pondctl.clients._outage import Gate, Turn
-from pondctl.clients._repeat import RepeatableError, pause, retry_after, stopped
+from pondctl.clients._repeat import RepeatableError, pause, stopped
 from pondctl.clients._transport import CarrierClient
-from pondctl.clients._trouble import translate
+from pondctl.clients._trouble import check_status, translate
 from pondctl.clients.pacing import Pace
 from pondctl.errors import Category, DeviceError, PondctlError
 from pondctl.models import Stop
@@ -29,8 +29,6 @@ _GROWTH = 1.5
 _LEAST_SECONDS = 0.25
 _CONNECT_SECONDS = 5.0
 _LONGEST_HOLD_SECONDS = 3600.0
-_MULTIPLE_CHOICES, _BAD_REQUEST, _REQUEST_TIMEOUT, _TOO_MANY_REQUESTS = 300, 400, 408, 429
-_SERVER_ERROR = 500
 _READ = httpx.ByteStream(b"")
 
 
@@ -198,7 +196,7 @@ class Sender:
             raise translate(error, request, share, self._carrier) from None
         # httpx ties an answer and its stream together; the garbage collector would part them much later.
         response.stream = _READ
-        self._check(response)
+        check_status(response, self._carrier)
         return response
 
     def _call_seconds_for(self, call: _Call[T]) -> float:
@@ -206,28 +204,6 @@ class Sender:
         first = _FIRST_SHARE if call.safe_to_repeat else 1.0
         share = call.seconds * first * _GROWTH ** (call.attempt - 1)
         return max(_LEAST_SECONDS, min(share, call.seconds - call.used_seconds, self.gate.seconds_left()))
-
-    def _check(self, response: httpx.Response) -> None:
-        status = response.status_code
-        if _MULTIPLE_CHOICES <= status < _BAD_REQUEST:
-            raise RepeatableError(
-                f"{self._carrier} answered with a redirect (HTTP {status}), which is never followed",
-                category=Category.CARRIER_REJECTED,
-                attempts=1,
-            )
-        if status == _TOO_MANY_REQUESTS:
-            raise RepeatableError(
-                f"{self._carrier} answered HTTP 429, too many requests",
-                category=Category.RATE_LIMITED,
-                retry_after=retry_after(response.headers),
-                unreached=True,
-            )
-        if status == _REQUEST_TIMEOUT or status >= _SERVER_ERROR:
-            raise RepeatableError(
-                f"{self._carrier} answered HTTP {status}",
-                category=Category.CARRIER_UNAVAILABLE,
-                retry_after=retry_after(response.headers),
-            )
 
     def _note(self, error: RepeatableError, turn: Turn, began: float) -> None:
         asked = error.retry_after

@@ -13,7 +13,8 @@ from urllib.parse import urlencode
 import httpx
 
 from pondctl import __version__
-from pondctl.clients._direct import MAX_BODY_BYTES, DirectTransport, too_large
+from pondctl.clients._answer import MAX_BODY_BYTES, too_large
+from pondctl.clients._direct import DirectTransport
 from pondctl.clients._network import open_transport, within
 from pondctl.telemetry import exchanges, metrics
 from pondctl.telemetry.call_times import note_call

@@ -1,4 +1,7 @@
-"""What httpx raises, in our words. Its own words can hold header values, URLs and bytes of an answer."""
+"""What httpx raises and what a status means, in our words.
+
+Those of httpx can hold header values, URLs and bytes of an answer.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Iterator
 
 import httpx
 
-from pondctl.clients._repeat import RepeatableError
+from pondctl.clients._repeat import RepeatableError, retry_after
 from pondctl.errors import CarrierUnavailableError, Category, ConfigurationError, PondctlError
 
 # A proxy that refuses does so at CONNECT, before anything was sent to the carrier.
@@ -18,7 +21,33 @@ _TOO_OLD = {
     "WRONG_SSL_VERSION",
     "WRONG_VERSION_NUMBER",
 }
+_MULTIPLE_CHOICES, _BAD_REQUEST, _REQUEST_TIMEOUT, _TOO_MANY_REQUESTS = 300, 400, 408, 429
+_SERVER_ERROR = 500
 _NOT_SENDABLE = (httpx.LocalProtocolError, httpx.UnsupportedProtocol)
+
+
+def check_status(response: httpx.Response, carrier: str) -> None:
+    """Raise for an answer that says nothing about what was asked: 3xx, 408, 429 and 5xx."""
+    status = response.status_code
+    if _MULTIPLE_CHOICES <= status < _BAD_REQUEST:
+        raise RepeatableError(
+            f"{carrier} answered with a redirect (HTTP {status}), which is never followed",
+            category=Category.CARRIER_REJECTED,
+            attempts=1,
+        )
+    if status == _TOO_MANY_REQUESTS:
+        raise RepeatableError(
+            f"{carrier} answered HTTP 429, too many requests",
+            category=Category.RATE_LIMITED,
+            retry_after=retry_after(response.headers),
+            unreached=True,
+        )
+    if status == _REQUEST_TIMEOUT or status >= _SERVER_ERROR:
+        raise RepeatableError(
+            f"{carrier} answered HTTP {status}",
+            category=Category.CARRIER_UNAVAILABLE,
+            retry_after=retry_after(response.headers),
+        )
 
 
 def translate(error: httpx.HTTPError, request: httpx.Request, seconds: float, carrier: str) -> PondctlError:

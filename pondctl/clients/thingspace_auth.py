@@ -14,6 +14,7 @@ import httpx
 from pondctl.clients import _thingspace_login as login
 from pondctl.clients._repeat import RepeatableError
 from pondctl.clients._thingspace_bodies import BEARER, stale_in_a_call, stale_token
+from pondctl.clients._turn import Turn
 from pondctl.clients.tokens import TokenStore
 from pondctl.errors import AuthenticationError, Category, ConfigurationError
 from pondctl.models import StoredTokens
@@ -27,8 +28,6 @@ _IDLE_SECONDS = 15 * 60.0
 _TOUCH_SECONDS = 60.0
 # Five refused logins in a row lock the user; three are left to people.
 MOST_REFUSALS = 2
-# The rate leaves 40 ms between a call's turn and its arrival; to wake up for the turn may take 15.
-_TURN_SECONDS = 0.02
 _MOST_REPLAYS = 4
 
 T = TypeVar("T")
@@ -87,7 +86,7 @@ class ThingSpaceAuth(httpx.Auth):
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Send the request with tokens that should hold, and again for each kind that did not."""
-        turn = _Turn(self._wait_turn, self._clock)
+        turn = Turn(self._wait_turn, self._clock)
         replayed: Counter[str] = Counter()
         try:
             while True:
@@ -117,7 +116,7 @@ class ThingSpaceAuth(httpx.Auth):
                 self._looked = True
                 self._adopt(self._store.load())
 
-    def _usable(self, request: httpx.Request, turn: _Turn) -> _Flow[_Tokens]:
+    def _usable(self, request: httpx.Request, turn: Turn) -> _Flow[_Tokens]:
         asked_at = self._clock()
         tokens = self._tokens
         if tokens is not None and self._holds(tokens):
@@ -142,7 +141,7 @@ class ThingSpaceAuth(httpx.Auth):
                 "ThingSpace gave no tokens just now", category=Category.CARRIER_UNAVAILABLE, counts=False
             )
 
-    def _renewed(self, request: httpx.Request, turn: _Turn) -> _Flow[_Tokens]:
+    def _renewed(self, request: httpx.Request, turn: Turn) -> _Flow[_Tokens]:
         """Take over the tokens that another process stored, else fetch what is missing."""
         if self._adopt(self._store.load()) is None:
             with self._store.login_turn():
@@ -168,7 +167,7 @@ class ThingSpaceAuth(httpx.Auth):
         self._tokens = _Tokens(bearer, renew_at, session)
         return self._tokens
 
-    def _fetched(self, request: httpx.Request, turn: _Turn, stored: StoredTokens) -> _Flow[None]:
+    def _fetched(self, request: httpx.Request, turn: Turn, stored: StoredTokens) -> _Flow[None]:
         complete = False
         try:
             bearer, seconds_left = _lasting_bearer(stored), stored.bearer_seconds_left
@@ -190,7 +189,7 @@ class ThingSpaceAuth(httpx.Auth):
             if not complete:
                 self._failed_at = self._clock()
 
-    def _new_bearer(self, request: httpx.Request, turn: _Turn) -> _Flow[tuple[str, float]]:
+    def _new_bearer(self, request: httpx.Request, turn: Turn) -> _Flow[tuple[str, float]]:
         turn.take()
         response = yield login.token_request(self._base_url, self._credential, request)
         if login.is_unwell(response):
@@ -201,7 +200,7 @@ class ThingSpaceAuth(httpx.Auth):
         return bearer, seconds_left
 
     def _new_session(
-        self, request: httpx.Request, turn: _Turn, bearer: str, seconds_left: float, refused: int
+        self, request: httpx.Request, turn: Turn, bearer: str, seconds_left: float, refused: int
     ) -> _Flow[tuple[str, float, str]]:
         if refused >= MOST_REFUSALS:
             raise login.locked_out(refused)
@@ -220,7 +219,7 @@ class ThingSpaceAuth(httpx.Auth):
         self._store.clear_refusals()
         return bearer, seconds_left, session
 
-    def _login(self, request: httpx.Request, turn: _Turn, bearer: str) -> _Flow[httpx.Response]:
+    def _login(self, request: httpx.Request, turn: Turn, bearer: str) -> _Flow[httpx.Response]:
         turn.take()
         response = yield login.login_request(self._base_url, self._credential, bearer, request)
         if login.is_unwell(response):
@@ -242,23 +241,6 @@ class ThingSpaceAuth(httpx.Auth):
                 self._store.drop(session=tokens.session)
             if self._tokens is tokens:
                 self._tokens = None
-
-
-class _Turn:
-    """The pace's permission that a caller came with; every further request of the flow needs its own.
-
-    So does one that waited for somebody else's login, or it would go together with another's.
-    """
-
-    def __init__(self, wait_turn: Callable[[], None], clock: Callable[[], float]) -> None:
-        self._wait_turn = wait_turn
-        self._clock = clock
-        self._holds_until = clock() + _TURN_SECONDS
-
-    def take(self) -> None:
-        if self._clock() > self._holds_until:
-            self._wait_turn()
-        self._holds_until = float("-inf")
 
 
 def _lasting_bearer(stored: StoredTokens) -> str | None:
