@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 import httpx
 import pytest
 
-from pondctl.clients._direct import MAX_BODY_BYTES
+from pondctl.clients._answer import MAX_BODY_BYTES
 from pondctl.clients._http import Sender
 from pondctl.clients._repeat import RepeatableError
 from pondctl.clients._transport import open_client
