@@ -149,8 +149,7 @@ class Sender:
                 )
                 raise DeviceError(waiting, category=category, temporary=True)
             turn = self.gate.enter(retry=call.attempt > 0)
-            with metrics.timed("pondctl_pace_wait_seconds", carrier=self._carrier.lower()):
-                self._wait(call, turn)
+            self._wait(call, turn)
             if self._stop.is_set():
                 self.gate.leave(turn)
             elif self.gate.still_open(turn):
@@ -158,11 +157,16 @@ class Sender:
         raise stopped()
 
     def _wait(self, call: _Call[T], turn: Turn) -> None:
+        began, used = self._clock(), call.used_seconds
         try:
             self._pace.wait(partial(self._prepare, call))
         except BaseException:
             self.gate.leave(turn)
             raise
+        finally:
+            # To connect takes part of a wait that is there anyway, or would have to be waited for without it.
+            waited = self._clock() - began - (call.used_seconds - used)
+            metrics.observe("pondctl_pace_wait_seconds", waited, carrier=self._carrier.lower())
 
     def _prepare(self, call: _Call[T]) -> None:
         began = self._clock()
