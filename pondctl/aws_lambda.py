@@ -43,7 +43,7 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, list[
     app, handling = _app(), _handling()
     app.stop.clear()
     app.stop.why = None
-    received = [_received(record) for record in event.get("Records", [])]
+    received = [_received(record) for record in _records(event)]
     with _time_limit(app.stop, context.get_remaining_time_in_millis() / 1000) as limit:
         again = _work_off(handling, limit, received)
     try:
@@ -151,16 +151,31 @@ def _work_off(handling: Handling, limit: _TimeLimit, received: Sequence[Received
     return again
 
 
+def _records(event: object) -> Sequence[Mapping[str, Any]]:
+    """The messages; none where a schedule calls, which sends the outbox. Raises for any other trigger."""
+    records = event.get("Records", []) if isinstance(event, Mapping) else None
+    if not isinstance(records, list) or not all(map(_is_message, records)):
+        raise ConfigurationError(
+            "the event is no batch of SQS messages",
+            hint="the function's trigger is to be the SQS queue itself, as an event source",
+        )
+    return records
+
+
+def _is_message(record: object) -> bool:
+    return isinstance(record, Mapping) and isinstance(record.get("messageId"), str)
+
+
 def _received(record: Mapping[str, Any]) -> ReceivedMessage:
     from pondctl.clients.attributes import flatten
     from pondctl.clients.queue import ReceivedMessage
 
-    system = record.get("attributes", {})
+    system = record.get("attributes") or {}
     sent_ms = system.get("SentTimestamp")
     return ReceivedMessage(
         message_id=record["messageId"],
         receipt=record.get("receiptHandle", ""),
-        attributes=flatten(record.get("messageAttributes", {})),
+        attributes=flatten(record.get("messageAttributes") or {}),
         body=record.get("body") or "",
         receive_count=int(system.get("ApproximateReceiveCount", 1)),
         sent_at=_EPOCH + timedelta(milliseconds=int(sent_ms)) if sent_ms else None,

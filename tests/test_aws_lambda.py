@@ -183,6 +183,15 @@ def test_the_embedded_queue_is_no_place_for_its_checks(
         invoke(record("m-1", active(queue, A)))
 
 
+SNS = {"Records": [{"EventSource": "aws:sns", "Sns": {"Message": "x"}}]}
+
+
+@pytest.mark.parametrize("event", [[], None, {"Records": None}, {"Records": ["x"]}, SNS])
+def test_a_trigger_that_is_no_queue_is_named(queue: QueueWorld, invoke: Invoke, event: Any) -> None:
+    with pytest.raises(ConfigurationError, match="no batch of SQS messages"):
+        aws_lambda.handler(event, Clock(time.monotonic() + 900))
+
+
 def test_an_answer_is_plain_json(queue: QueueWorld, invoke: Invoke) -> None:
     answer = aws_lambda.handler({"Records": []}, Clock(time.monotonic() + 900))
 

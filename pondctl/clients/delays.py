@@ -9,7 +9,7 @@ from typing import Final
 
 SQS_MAX_DELAY_SECONDS: Final = 900
 # A message cannot outlive its queue's retention; a due time beyond it is nobody's plan.
-_LONGEST_WAIT = timedelta(days=14)
+LONGEST_WAIT: Final = timedelta(days=14)
 
 
 def deferred_delay(stalled: int, retry_base_seconds: float, rng: random.Random) -> int:
@@ -24,7 +24,7 @@ def hop_delay(not_before: datetime | None, now: datetime, longest: int | None) -
     `longest` is what the queue can hold a message back (None: as long as asked). A message that
     comes back before its time is sent again, unchanged, with the next hop.
     """
-    if not_before is None or not timedelta(0) < not_before - now <= _LONGEST_WAIT:
+    if not_before is None or not timedelta(0) < not_before - now <= LONGEST_WAIT:
         return 0
     seconds = math.ceil((not_before - now).total_seconds())
     return seconds if longest is None else min(seconds, longest)

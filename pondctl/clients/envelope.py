@@ -97,4 +97,7 @@ def validated(model: type[ModelT], fields: object, place: str = "") -> ModelT:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         # Only the outermost name: the inner ones come from the sender.
         field = place + str(first["loc"][0]) if first["loc"] else place.rstrip(".")
+        if first["type"] == "less_than_equal":
+            # The limit itself reads like a phone number, and logs would hide it as one.
+            raise MessageError(field, "is too large a number") from None
         raise MessageError(field, first["msg"].removeprefix("Value error, ")) from None

@@ -109,6 +109,15 @@ def _name_a_bulk_change(labels: tuple[object, ...]) -> bool:
     return "BulkChangeId" in labels or any(_wire_name(str(label)) == "BulkChangeId" for label in labels)
 
 
+def bulk_change_named_in(attributes: Mapping[str, str]) -> int | None:
+    """The bulk change that a message is about although it cannot be read; None where that is not certain."""
+    given = [text for label, text in attributes.items() if _wire_name(label) == "BulkChangeId"]
+    if len(given) != 1 or not re.fullmatch("[0-9]{1,19}", given[0]):
+        return None
+    number = int(given[0])
+    return number if 1 <= number <= INT64 else None
+
+
 def _wire_name(label: str) -> str | None:
     """The existing producer's spelling of an attribute that has a meaning, else None."""
     return _WIRE_NAMES.get(split_label(label)[0].lower())

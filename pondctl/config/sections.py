@@ -128,7 +128,8 @@ class QueueSettings(Section):
     pending_deadline_hours: Seconds = Field(
         default=24, description="Hours after which a pending device is given up"
     )
-    pending_check_seconds: Annotated[int, Field(ge=1)] = Field(
+    # No queue holds a check back for longer than 14 days.
+    pending_check_seconds: Annotated[int, Field(ge=1, le=1_209_600)] = Field(
         default=900, description="Seconds between two checks of pending devices"
     )
     max_retries: Annotated[int, Field(ge=0)] = Field(

@@ -92,15 +92,20 @@ class DeviceChanges:
         return self._connection.execute(query).first() is not None
 
     def set_active(self, rows: Sequence[tuple[int, str]]) -> None:
-        """Write (id, MSISDN) of devices that are active; a row that has a number keeps it."""
+        """Write (id, MSISDN) of devices that are active; a row that has a number keeps it.
+
+        The words of a row that was open go, as in `settle_done`; a row that the host settled keeps its own.
+        """
         if not rows:
             return
         mirror_active(self._connection, self._tables, rows)
         row = self._row
+        words = sa.case((is_unsettled(row), sa.null()), else_=row["StatusDetails"])
+        values = {"MSISDN": sa.bindparam("number"), "StatusDetails": words}
         update = (
             sa.update(row.table)
             .where(row["Id"] == sa.bindparam("row_id"), lacks_number(row), row.alive())
-            .values(row.present({"MSISDN": sa.bindparam("number"), **_settled(BulkStatus.PROCESSED)}))
+            .values(row.present({**values, **_settled(BulkStatus.PROCESSED)}))
         )
         execute_many(self._connection, update, [{"row_id": i, "number": number} for i, number in rows])
 

@@ -37,6 +37,18 @@ _PROMPTS: Final = {
 }
 
 
+class Letters(DataTable[Text]):
+    """Home and End go to the first and the last line, not sideways, where the ids are out of sight."""
+
+    def action_scroll_home(self) -> None:
+        """Go to the first row."""
+        self.action_scroll_top()
+
+    def action_scroll_end(self) -> None:
+        """Go to the last row."""
+        self.action_scroll_bottom()
+
+
 class ReviewApp(App[None]):
     """Everything it does goes through the desk; nothing from outside is taken for markup."""
 
@@ -79,7 +91,7 @@ class ReviewApp(App[None]):
 
     def compose(self) -> ComposeResult:
         """Lay out the parts, filled with the first page: drawn once, and not empty at first."""
-        self._table: DataTable[Text] = DataTable(id="table", cursor_type="row", zebra_stripes=False)
+        self._table = Letters(id="table", cursor_type="row", zebra_stripes=False)
         self._reload()
         yield self._head
         yield self._table

@@ -25,7 +25,7 @@ from pondctl.errors import (
 )
 from pondctl.models import EMBEDDED_QUEUE, Stop
 from pondctl.services.dead_letters.edit import Edit, successor
-from pondctl.services.dead_letters.requeue import Requeue, settled_already, target_of
+from pondctl.services.dead_letters.requeue import Requeue, forbidden_by, settled_already, target_of
 from pondctl.services.dead_letters.result import Became, DeskResult, Settled
 from pondctl.services.dead_letters.selection import Scope
 from pondctl.services.queueing.dispatch import Rules
@@ -102,7 +102,8 @@ class Desk:
 
     def _requeue(self, ids: Sequence[int], edit: Edit, result: DeskResult) -> list[Settled]:
         keys = {letter_id: str(uuid.uuid4()) for letter_id in ids}
-        work = Requeue(keys, edit, self.queue_name, user_name(), self.actor.reason, result.dry_run)
+        who = (user_name(), self.actor.reason)
+        work = Requeue(keys, edit, self.queue_name, self.rules, *who, result.dry_run)
         redo = self.database.read if result.dry_run else self.database.write
         settled = redo(lambda unit: _each(unit, ids, work.run, self._forbidden))
         for text in work.warnings:
@@ -198,13 +199,9 @@ class Desk:
             return {}
         ids = {letter.bulk_change_id for letter in letters if letter.bulk_change_id is not None}
         known = unit.open_work.find(ids)
-        provider_of = {each: found.bulk_change.service_provider_id for each, found in known.items()}
-        return {
-            letter.id: f"service provider {provider} is not among access.service_provider_ids"
-            for letter in letters
-            if (provider := provider_of.get(letter.bulk_change_id or 0)) is not None
-            and provider not in self.rules.allowed
-        }
+        about = {letter.id: known.get(letter.bulk_change_id or 0) for letter in letters}
+        why = {each: found and forbidden_by(self.rules, found) for each, found in about.items()}
+        return {each: text for each, text in why.items() if text}
 
 
 def _each(

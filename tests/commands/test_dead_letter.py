@@ -321,6 +321,23 @@ def test_letters_of_other_service_providers_are_left_alone(world: World) -> None
     assert outcomes(result) == ["refused", "requeued"]
     assert "service provider 9" in result.json["letters"][0]["detail"]
 
+    [letter] = bury(world, key="c", bulk_change_id=None, attributes={})
+    moved = world.run("dead-letter", "requeue", letter, "--set", f"BulkChangeId={theirs}", "-o", "json",
+                      PONDCTL_ACCESS__SERVICE_PROVIDER_IDS="[2]")  # fmt: skip
+    assert outcomes(moved) == ["refused"]
+    assert [message["bulk_change_id"] for message in queued(world)] == [mine]
+
+
+def test_a_message_that_no_worker_here_would_take_is_warned_about(world: World) -> None:
+    [letter] = bury(world, bulk_change_id=None, attributes={})
+    words = ("dead-letter", "requeue", letter, "--dry-run", "--set", f"BulkChangeId={world.given(ICCIDS[0])}")
+
+    assert "IsRetryNewActivateThingSpaceDevice is not set" in world.run(*words).stderr
+    flagged = world.run(*words, "--set", "IsRetryNewActivateThingSpaceDevice=True")
+    assert (flagged.exit_code, "warning" in flagged.stderr) == (0, False)
+    nowhere = world.run("dead-letter", "requeue", letter, "--dry-run", "--set", "BulkChangeId=4711")
+    assert "4711 does not exist: the message will die again" in nowhere.stderr
+
 
 def test_the_third_requeue_for_the_same_error_is_warned_about(world: World) -> None:
     bury(world, key="k-0")

@@ -61,6 +61,20 @@ def test_a_pending_device_waits_and_one_check_is_queued(world: World) -> None:
     assert message["attributes"]["BulkChangeId"] == str(bulk)
 
 
+def test_a_device_that_became_active_does_not_keep_the_words_it_waited_with(world: World) -> None:
+    settled = {"IsProcessed": True, "StatusDetails": "the host's own words"}
+    bulk = world.given(A, {"ICCID": B, **settled})
+    world.thingspace.add(A, state="pending activation")
+    world.thingspace.add(B, state="active", msisdn="12015550124")
+    world.run("sync-bulk", bulk)
+    world.thingspace.add(A, state="active", msisdn="12015550123")
+
+    assert world.run("sync-bulk", bulk).exit_code == 0
+    rows = world.rows(bulk)
+    assert [row["MSISDN"] for row in rows] == ["12015550123", "12015550124"]
+    assert [row["StatusDetails"] for row in rows] == [None, "the host's own words"]
+
+
 def test_a_second_run_by_hand_queues_no_second_check(world: World) -> None:
     bulk = world.given(A)
     world.thingspace.add(A, state="pending activation")

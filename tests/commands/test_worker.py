@@ -265,6 +265,31 @@ def test_poison_becomes_one_dead_letter_with_the_reason_and_the_batch_goes_on(qu
     assert queue.world.header(good)["Status"] == "PROCESSED"
 
 
+def test_poison_that_names_its_bulk_change_is_found_by_it(queue: QueueWorld) -> None:
+    bulk = queue.world.given(A)
+    queue.put(bulk, RetryNumber="three")
+    queue.put("9" * 19)
+
+    queue.work()
+
+    listed = queue.world.run("dead-letter", "list", "--bulk-change", bulk, "--iccid", A, "-o", "json").json
+    assert [(each["bulk_change_id"], each["category"]) for each in listed] == [(str(bulk), "invalid_message")]
+    assert {letter["bulk_change_id"] for letter in queue.letters()} == {bulk, None}
+
+
+@pytest.mark.parametrize("field", ["not_before", "pending_since"])
+def test_a_time_that_never_comes_neither_sends_the_worker_in_circles_nor_makes_a_check_immortal(
+    queue: QueueWorld, field: str
+) -> None:
+    queue.put(pending(queue.world, A), json.dumps({"pondctl": {field: "9999-12-31T23:59:59Z"}}))
+
+    result = queue.work("--max-runtime", "20s", "-o", "json")
+
+    assert (result.json["received"], result.json["run"]) == (1, 1)
+    [check] = queue.messages
+    assert not envelope(check)["pending_since"].startswith("9999")
+
+
 def test_poison_delivered_again_makes_no_second_letter(queue: QueueWorld) -> None:
     queue.sqs.queue(queue.url).twice = 0.9
     queue.send("x", {})

@@ -126,6 +126,19 @@ def test_up_and_down_show_another_letter() -> None:
     drive(Inbox(), steps)
 
 
+def test_end_and_home_go_to_the_last_and_the_first_letter_and_the_ids_stay_in_sight() -> None:
+    async def steps(app: ReviewApp, pilot: Pilot[None]) -> None:
+        await pilot.press("s", "s", "s", "end")
+        await pilot.pause()
+        assert "body of 3" in text_of(app, "letter")
+        assert app.query_one(DataTable).scroll_target_x == 0
+        await pilot.press("home")
+        await pilot.pause()
+        assert "body of 1" in text_of(app, "letter")
+
+    drive(Inbox(), steps)
+
+
 def test_r_requeues_the_letter_under_the_cursor_and_says_so() -> None:
     inbox = Inbox()
 

@@ -106,7 +106,9 @@ def test_a_message_older_than_a_check_that_waits_has_nothing_to_add(seconds: int
     assert way(FLAGGED, waits, sent_at=NOW + timedelta(seconds=seconds), ours=True) is Way.SYNC
 
 
-@pytest.mark.parametrize(("seconds", "expected"), [(3600, Way.NOT_DUE), (3, Way.SYNC), (-60, Way.SYNC)])
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(3600, Way.NOT_DUE), (3, Way.SYNC), (-60, Way.SYNC), (15 * 86_400, Way.SYNC)]
+)
 def test_a_check_before_its_time_hops_on(seconds: int, expected: Way) -> None:
     due = (NOW + timedelta(seconds=seconds)).isoformat()
     body = f'{{"pondctl": {{"key": "k-1", "not_before": "{due}Z"}}}}'

@@ -10,7 +10,7 @@ from typing import Final
 from pondctl.clients.attributes import check_sendable, split_label
 from pondctl.clients.callback import CarrierHint
 from pondctl.clients.envelope import Envelope
-from pondctl.clients.message import CheckMessage, parse, parse_any
+from pondctl.clients.message import CheckMessage, bulk_change_named_in, parse, parse_any
 from pondctl.db.records import DeadLetter, NewMessage
 from pondctl.errors import MessageError, UsageError
 from pondctl.models import EMBEDDED_QUEUE
@@ -32,13 +32,22 @@ class Edit:
     def __bool__(self) -> bool:
         return bool(self.values)
 
+    @property
+    def bulk_change_id(self) -> int | None:
+        """The bulk change that the messages are about afterwards, where the edit says so."""
+        return bulk_change_named_in({name: value for name, value in self.values.items() if value is not None})
+
 
 @dataclass(frozen=True, slots=True)
 class Successor:
-    """The message to queue, and what differs from the letter: name -> before and after."""
+    """The message to queue, and what differs from the letter: name -> before and after.
+
+    `check` is how a worker will read it; None: a carrier's notification.
+    """
 
     message: NewMessage
     changes: Mapping[str, Sequence[str | None]]
+    check: CheckMessage | None = None
 
 
 def read_edit(given: Sequence[str], removed: Sequence[str]) -> Edit:
@@ -65,6 +74,7 @@ def successor(letter: DeadLetter, edit: Edit, *, key: str, queue: str) -> Succes
     """
     attributes, changes = _edited(letter.attributes, edit)
     parsed = parse_any(attributes, letter.body)
+    checked: CheckMessage | None = None
     if isinstance(parsed, CarrierHint):
         bulk_change_id, retry_number, body = None, 0, letter.body
     else:
@@ -83,7 +93,7 @@ def successor(letter: DeadLetter, edit: Edit, *, key: str, queue: str) -> Succes
         retry_number=retry_number,
         lineage=letter.key,
     )
-    return Successor(message, changes)
+    return Successor(message, changes, checked)
 
 
 def may_edit(letter: DeadLetter, name: str) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from pondctl.clients.callback import without_password
-from pondctl.clients.message import CheckMessage
+from pondctl.clients.message import CheckMessage, bulk_change_named_in
 from pondctl.clients.queue import ReceivedMessage
 from pondctl.db.records import NewDeadLetter, NewMessage
 from pondctl.db.unit import Unit
@@ -73,6 +73,7 @@ def bury(unit: Unit, delivery: Delivery, category: str, reason: str) -> None:
 def letter_of(delivery: Delivery, category: str, reason: str) -> NewDeadLetter:
     """The dead letter that a message becomes; a password in it is not kept."""
     message, received = delivery.message, delivery.received
+    named = message.bulk_change_id if message else bulk_change_named_in(received.attributes)
     return NewDeadLetter(
         key=delivery.key,
         source_queue=delivery.queue,
@@ -82,7 +83,7 @@ def letter_of(delivery: Delivery, category: str, reason: str) -> NewDeadLetter:
         category=category,
         reason=reason,
         lineage=message.envelope.lineage[0] if message and message.envelope.lineage else None,
-        bulk_change_id=message.bulk_change_id if message else None,
+        bulk_change_id=named,
         retry_number=message.retry_number if message else 0,
         receive_count=received.receive_count,
         attempts=({"category": category, "reason": reason, "receive_count": received.receive_count},),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
+from pondctl.clients.delays import LONGEST_WAIT
 from pondctl.clients.message import CheckMessage
 from pondctl.db.deliveries import KnownMessage
 from pondctl.db.open_work import KnownBulkChange
@@ -89,7 +90,8 @@ def route(
     if _worked_off(known, found.way) or (not ours and _is_replaced(known, sent_at)):
         return Route(Way.WORKED_OFF)
     due = message.envelope.not_before
-    if due is not None and known.now is not None and due - known.now > _CLOCK_DIFFERENCE:
+    # What is due beyond the longest wait has no delay that could be sent with it: it is due now.
+    if due and known.now and _CLOCK_DIFFERENCE < due - known.now <= LONGEST_WAIT:
         return Route(Way.NOT_DUE)
     return found
 

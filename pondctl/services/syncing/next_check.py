@@ -44,8 +44,9 @@ class Cause:
 
 
 def cause_of(message: CheckMessage, first_seen: datetime, delivery: Delivery | None = None) -> Cause:
-    """The cause that a received message is. `first_seen` (database time) dates one that has no envelope."""
-    return Cause(message, message.envelope.pending_since or first_seen, delivery)
+    """The cause that a received message is. `first_seen` (database time) dates one that has no envelope,
+    or one that says that waiting begins later: then it would never end."""
+    return Cause(message, min(message.envelope.pending_since or first_seen, first_seen), delivery)
 
 
 @dataclass(frozen=True, slots=True)
