@@ -58,6 +58,25 @@ def test_a_time_that_the_host_keeps_with_an_offset_is_read_as_utc(world: World) 
     assert world.run("bulk", "show", bulk, "-o", "json").json["created"].startswith("2026-01-02T03:04:05")
 
 
+@pytest.mark.parametrize("at", ["27.11.2026 08:00", 1795827932, ""])
+def test_what_a_host_wrote_for_a_time_and_is_none_is_shown_as_unknown(world: World, at: str | int) -> None:
+    if world.engine.dialect.name != "sqlite":
+        pytest.skip("only SQLite keeps such a thing")
+    bulk = world.given({"ICCID": A, "ProcessedDate": at, "CreatedDate": at}, Status="PROCESSING")
+    world.execute('UPDATE "BulkChange" SET "CreatedDate" = :at, "ProcessedDate" = :at', at=at)
+
+    assert world.run("bulk", "show", bulk, "-o", "json").json["created"] is None
+    for words in (
+        ("bulk", "list"),
+        ("watch", bulk, "--timeout", "1s"),
+        ("report", "bulk", bulk),
+        ("status",),
+    ):
+        assert world.run(*words).exit_code == 0, words
+    assert world.run("device", "show", A).exit_code == 0
+    assert world.run("sync-bulk", bulk).exit_code in (0, 3, 8)
+
+
 def test_bulk_list_says_what_it_left_out(world: World) -> None:
     for _ in range(3):
         world.given(A)
