@@ -77,6 +77,33 @@ def test_what_a_host_wrote_for_a_time_and_is_none_is_shown_as_unknown(world: Wor
     assert world.run("sync-bulk", bulk).exit_code in (0, 3, 8)
 
 
+@pytest.mark.parametrize(
+    ("details", "words"),
+    [
+        (
+            ("not_found: x", "invalid_iccid: x"),
+            " --category not_found --category invalid_iccid --reason TEXT",
+        ),
+        (("authentication: x",), " --category authentication"),
+        (("not_found: x", "network: x"), ""),
+        (("not_found: x", None), ""),
+    ],
+)
+def test_the_retry_it_names_takes_the_failures_that_there_are(
+    world: World, details: tuple[str | None, ...], words: str
+) -> None:
+    failed = {"IsProcessed": True, "HasErrors": True, "Status": "API_FAILED"}
+    rows = [{"ICCID": A, **failed, "StatusDetails": each} for each in details]
+    bulk = world.given(*rows, Status="PROCESSED")
+
+    shown = world.run("bulk", "show", bulk, "-o", "json").json
+
+    assert set(shown["next"].split()) == set(f"pondctl retry-failed {bulk}{words}".split()), shown["next"]
+    named = shown["next"].replace("TEXT", "mended").split()[1:]
+    if words:
+        assert world.run(*named, "--dry-run", "-o", "json").json["counts"], named
+
+
 def test_bulk_list_says_what_it_left_out(world: World) -> None:
     for _ in range(3):
         world.given(A)
