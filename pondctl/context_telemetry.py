@@ -116,9 +116,9 @@ class TelemetryContext:
         """What there is, and what is wrong. `ask_sqs`: also what SQS knows, which takes a call or two."""
         from pondctl.services.alerting.gauges import read_gauges
 
+        name = self._app.queue_name  # settings that cannot be used are no trouble of the queue
         sqs, dead = self._ask_sqs() if ask_sqs else (None, None)
         alerts = self.watch.look(dead)
-        name = self._app.queue_name
         gauges = read_gauges(
             self._app.database,
             name,

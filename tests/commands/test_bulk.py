@@ -314,3 +314,10 @@ def test_status_shows_refused_logins(world: World) -> None:
     shown = world.run("status", "-o", "json", PONDCTL_THINGSPACE__PASSWORD="other").json
 
     assert shown["refused_logins"] == 1
+
+
+def test_status_says_once_what_is_wrong_with_the_settings(world: World) -> None:
+    result = world.run("status", PONDCTL_POND__BASE_URL="nonsense")
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert [line.partition(":")[0] for line in result.stderr.splitlines()] == ["error"]
