@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from pondctl.sandbox import Sandbox
 ICCIDS = [f"8914800000{number:09d}" + "8" for number in range(1, 41)]
 HOST_TABLES = ("BulkChange", "M2M_DeviceChange", "PondDeviceCarrierRatePlan", "DeviceBulkChangeLog")
 _HELD: list[object] = []
+# Recent on whatever day the tests run: a worker and the alerts leave alone what is older than a month.
+CREATED = f"{datetime.now(UTC) - timedelta(days=8):%Y-%m-%d} 08:00:00"
 _NEVER_COMPARED = ("token", "pace", "audit", "device_key")
 
 Row = dict[str, Any]
@@ -88,7 +91,7 @@ class World:
             "ChangeRequestType": "StatusUpdate",
             "Status": "NEW",
             "CreatedBy": "tests",
-            "CreatedDate": "2026-11-20 08:00:00",
+            "CreatedDate": CREATED,
             "IsActive": True,
             "IsDeleted": False,
         } | header
@@ -107,7 +110,7 @@ class World:
             "IsProcessed": False,
             "HasErrors": False,
             "CreatedBy": "tests",
-            "CreatedDate": "2026-11-20 08:00:00",
+            "CreatedDate": CREATED,
             "IsActive": True,
             "IsDeleted": False,
         } | row

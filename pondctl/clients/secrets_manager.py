@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
+from typing import Final
 
 from pondctl.errors import ConfigurationError, PermissionDeniedError, UnavailableError
+
+_IS_TROUBLE: Final = re.compile("Throttl|TooManyRequests|Internal|Unavailable")
 
 
 def read_secret(name: str) -> str:
@@ -23,10 +27,12 @@ def read_secret(name: str) -> str:
         code = str(error.response.get("Error", {}).get("Code", "unknown"))
         if code == "ResourceNotFoundException":
             raise ConfigurationError(f"AWS Secrets Manager has no secret {secret_id}") from None
+        if _IS_TROUBLE.search(code):
+            raise UnavailableError(f"AWS Secrets Manager gave no answer about {secret_id}: {code}") from None
         raise PermissionDeniedError(f"AWS Secrets Manager refused {secret_id}: {code}") from None
     except (HTTPClientError, NoConnectionError):
         raise UnavailableError(f"AWS Secrets Manager gave no answer about {secret_id}") from None
-    except BotoCoreError as error:
+    except (BotoCoreError, ValueError) as error:  # ValueError: an endpoint or region that is none
         raise ConfigurationError(
             f"AWS Secrets Manager cannot be asked for {secret_id}: {type(error).__name__}",
             hint="set AWS credentials and AWS_REGION",

@@ -66,12 +66,14 @@ def show(
 @app.command("cancel")
 @needs("operator")
 def cancel(ctx: typer.Context, run_id: RunId, reason: Reason = None, output: OutputFormat = None) -> None:
-    """Stop a run on any host in an orderly way: nothing new is started, what is in flight is saved."""
+    """Stop a run on any host in an orderly way: nothing new is started, what is in flight is saved.
+
+    A run whose process has died is ended."""
     from pondctl.services.runs import cancel_run
 
     context: AppContext = ctx.obj
     context.use(output=output)
-    context.output.record(cancel_run(context.database, run_id, reason))
+    context.output.record(cancel_run(context.database, context.trail, run_id, reason))
 
 
 @app.command("resume")
@@ -89,6 +91,7 @@ def resume(
 ) -> None:
     """Finish an interrupted run: the same arguments, for the devices it has not brought to their end."""
     from pondctl.models import Operation
+    from pondctl.services.runs import end_dead_run
 
     context: AppContext = ctx.obj
     context.use(output=output, progress=not no_progress, requests_per_second=rps, workers=workers)
@@ -99,4 +102,5 @@ def resume(
     service = replace(service, actor=context.actor(request.reason))
     if request.operation is Operation.TERMINATE:
         _life_cycle.confirm_end(context, service, request, scope, yes=yes, confirm=confirm)
+    end_dead_run(context.database, context.trail, run_id)
     _life_cycle.run(context, service, request, scope)

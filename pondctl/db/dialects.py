@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import mssql
+from sqlalchemy.dialects import mssql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -16,6 +17,21 @@ from sqlalchemy.types import TypeEngine
 ROWS_A_STATEMENT: Final = 1000
 # As exact as the columns: else what was written "now" is rounded up, and not due yet a moment later.
 _NOW_ON_MSSQL: Final = "CAST(SYSUTCDATETIME() AS DATETIME2(3))"
+
+
+class _WrittenMoment(sqlite.DATETIME):
+    """SQLite keeps in such a column whatever a host wrote there; what is no time is not known."""
+
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Callable[[Any], Any]:
+        read = super().result_processor(dialect, coltype)
+
+        def process(value: Any) -> Any:
+            try:
+                return value if read is None else read(value)
+            except (TypeError, ValueError):
+                return None
+
+        return process
 
 
 class Moment(sa.TypeDecorator[datetime]):
@@ -29,6 +45,8 @@ class Moment(sa.TypeDecorator[datetime]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: sa.Dialect) -> TypeEngine[Any]:
+        if dialect.name == "sqlite":
+            return dialect.type_descriptor(_WrittenMoment())
         if dialect.name != "mssql":
             return dialect.type_descriptor(sa.DateTime())
         precise = mssql.DATETIME2(3)  # type: ignore[no-untyped-call] # the constructor has no annotations

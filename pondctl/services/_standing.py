@@ -12,6 +12,7 @@ from pondctl.db.row_counts import RowCount
 from pondctl.errors import Category
 from pondctl.models import BulkChangeSummary, BulkStatus, Carrier, Operation, Outcome
 from pondctl.services._origin import Origin
+from pondctl.services.failures.reasons import DEFAULT, NEED_NO_REASON, failure_of, in_order, says_nothing
 from pondctl.services.lifecycle.rows import operation_of, read_wish
 
 _ENDS: Final = (BulkStatus.PROCESSED, BulkStatus.ERROR)
@@ -113,6 +114,20 @@ def next_command(standing: Standing, by_hand: Callable[[], str | None]) -> str |
     if standing.letter is not None:
         return f"pondctl dead-letter show {standing.letter.id}"
     return by_hand()
+
+
+def retry_command(standing: Standing, counts: Iterable[RowCount]) -> str | None:
+    """The retry that takes the failures that there are; None where a plain one takes some of them."""
+    failed = [each for each in counts if each.is_processed and each.has_errors]
+    # What a row does not say may be kept with its run.
+    if standing.unresolved or any(says_nothing(each.details) for each in failed):
+        return None
+    failures = {failure_of(each.details, None) for each in failed}
+    if not failures or failures & DEFAULT:
+        return None
+    chosen = " ".join(f"--category {word}" for word in in_order(failures))
+    reason = " --reason TEXT" if failures - NEED_NO_REASON else ""
+    return f"pondctl retry-failed {standing.summary.bulk_change.id} {chosen}{reason}"
 
 
 def command_by_hand(

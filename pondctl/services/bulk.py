@@ -19,6 +19,7 @@ from pondctl.services._standing import (
     command_by_hand,
     next_command,
     outcomes_of,
+    retry_command,
     span,
     waits_for,
 )
@@ -97,8 +98,11 @@ def show_bulk_change(site: BulkSite, bulk_change_id: int) -> Mapping[str, object
         header, run, check = standing.summary.bulk_change, standing.run, standing.check
         counts = unit.row_counts.by_state(bulk_change_id)
         outcomes, categories = outcomes_of(counts, standing.unresolved), categories_of(counts)
+        line = _line(site, unit, standing, unit.now())
+        if str(line["next"]).startswith("pondctl retry-failed"):
+            line["next"] = retry_command(standing, counts) or line["next"]
         return {
-            **_line(site, unit, standing, unit.now()),
+            **line,
             "open": standing.open_rows,
             "counts": outcomes,
             "categories": categories,

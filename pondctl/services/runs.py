@@ -14,6 +14,8 @@ from pondctl.db.unit import Unit
 from pondctl.errors import UsageError
 from pondctl.models import Operation
 from pondctl.services._visible import visible_run, visible_runs
+from pondctl.services.auditing.trail import Trail
+from pondctl.services.lifecycle.claiming import is_over
 
 _PAGE = 500
 _RESUMABLE = frozenset(str(operation) for operation in Operation) - {str(Operation.SYNC)}
@@ -63,16 +65,31 @@ def show_run(database: Database, run_id: str, limit: int | None) -> Mapping[str,
     }
 
 
-def cancel_run(database: Database, run_id: str, reason: str | None) -> Mapping[str, object]:
-    """Ask a run, on whatever host, to stop in an orderly way; it does so within a heartbeat."""
+def cancel_run(database: Database, trail: Trail, run_id: str, reason: str | None) -> Mapping[str, object]:
+    """Ask a run, on whatever host, to stop in an orderly way; it does so within a heartbeat.
+
+    One that is dead would never do so: it is ended here.
+    """
 
     def write(unit: Unit) -> RunRecord:
         visible_run(unit, run_id)
         if not unit.runs.request_cancel(run_id, reason):
             raise UsageError(f"run {run_id} has ended already", hint=f"`pondctl runs show {run_id}`")
+        _end_if_dead(unit, trail, run_id)
         return unit.runs.get(run_id)
 
     return _line(database.write(write)) | {"cancel_requested": True}
+
+
+def end_dead_run(database: Database, trail: Trail, run_id: str) -> None:
+    """Let a run whose process has died no longer count as one at work. What it left open stays open."""
+    database.write(lambda unit: _end_if_dead(unit, trail, run_id))
+
+
+def _end_if_dead(unit: Unit, trail: Trail, run_id: str) -> None:
+    run = unit.runs.get(run_id)
+    if run.state == RUNNING and is_over(run) and unit.claims.take_over(run):
+        trail.seal(unit, run_id)
 
 
 def _line(run: RunRecord) -> dict[str, object]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -239,6 +241,19 @@ def test_status_shows_everything_in_table_and_json(world: World) -> None:
     assert shown["last_reconcile_state"] == "done"
     assert all(key.replace("_", " ") in table for key in keys)
     assert "1 of 2 devices failed" in table
+
+
+def test_a_bulk_change_that_was_made_just_now_is_not_stuck(world: World, tmp_path: Path) -> None:
+    (tmp_path / "devices").write_text(A)
+    made = world.run(
+        *("bulk", "create", "--operation", "sync", "--service-provider", 2, "--from", tmp_path / "devices")
+    )
+
+    assert made.exit_code == 0, made.stderr
+    assert "stuck_header" not in alerts(world)
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    world.execute('UPDATE "BulkChange" SET "CreatedDate" = :at', at=f"{yesterday:%Y-%m-%d %H:%M:%S}")
+    assert "stuck_header" in alerts(world)
 
 
 def test_who_may_only_read_sees_alerts_that_nobody_has_recorded(world: World) -> None:

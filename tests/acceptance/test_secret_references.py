@@ -125,6 +125,12 @@ def test_a_secret_that_is_referred_to_opens_the_carrier(refer: World, tmp_path: 
             "AWS Secrets Manager gave no answer about iot/thingspace",
             None,
         ),
+        (
+            "aws-secretsmanager:iot/thingspace",
+            {"AWS_ENDPOINT_URL_SECRETS_MANAGER": "nonsense"},
+            "AWS Secrets Manager cannot be asked for iot/thingspace",
+            "AWS_REGION",
+        ),
     ],
 )
 def test_one_that_leads_nowhere_is_named_with_the_remedy(

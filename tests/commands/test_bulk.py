@@ -58,6 +58,52 @@ def test_a_time_that_the_host_keeps_with_an_offset_is_read_as_utc(world: World) 
     assert world.run("bulk", "show", bulk, "-o", "json").json["created"].startswith("2026-01-02T03:04:05")
 
 
+@pytest.mark.parametrize("at", ["27.11.2026 08:00", 1795827932, ""])
+def test_what_a_host_wrote_for_a_time_and_is_none_is_shown_as_unknown(world: World, at: str | int) -> None:
+    if world.engine.dialect.name != "sqlite":
+        pytest.skip("only SQLite keeps such a thing")
+    bulk = world.given({"ICCID": A, "ProcessedDate": at, "CreatedDate": at}, Status="PROCESSING")
+    world.execute('UPDATE "BulkChange" SET "CreatedDate" = :at, "ProcessedDate" = :at', at=at)
+
+    assert world.run("bulk", "show", bulk, "-o", "json").json["created"] is None
+    for words in (
+        ("bulk", "list"),
+        ("watch", bulk, "--timeout", "1s"),
+        ("report", "bulk", bulk),
+        ("status",),
+    ):
+        assert world.run(*words).exit_code == 0, words
+    assert world.run("device", "show", A).exit_code == 0
+    assert world.run("sync-bulk", bulk).exit_code in (0, 3, 8)
+
+
+@pytest.mark.parametrize(
+    ("details", "words"),
+    [
+        (
+            ("not_found: x", "invalid_iccid: x"),
+            " --category not_found --category invalid_iccid --reason TEXT",
+        ),
+        (("authentication: x",), " --category authentication"),
+        (("not_found: x", "network: x"), ""),
+        (("not_found: x", None), ""),
+    ],
+)
+def test_the_retry_it_names_takes_the_failures_that_there_are(
+    world: World, details: tuple[str | None, ...], words: str
+) -> None:
+    failed = {"IsProcessed": True, "HasErrors": True, "Status": "API_FAILED"}
+    rows = [{"ICCID": A, **failed, "StatusDetails": each} for each in details]
+    bulk = world.given(*rows, Status="PROCESSED")
+
+    shown = world.run("bulk", "show", bulk, "-o", "json").json
+
+    assert set(shown["next"].split()) == set(f"pondctl retry-failed {bulk}{words}".split()), shown["next"]
+    named = shown["next"].replace("TEXT", "mended").split()[1:]
+    if words:
+        assert world.run(*named, "--dry-run", "-o", "json").json["counts"], named
+
+
 def test_bulk_list_says_what_it_left_out(world: World) -> None:
     for _ in range(3):
         world.given(A)
@@ -268,3 +314,10 @@ def test_status_shows_refused_logins(world: World) -> None:
     shown = world.run("status", "-o", "json", PONDCTL_THINGSPACE__PASSWORD="other").json
 
     assert shown["refused_logins"] == 1
+
+
+def test_status_says_once_what_is_wrong_with_the_settings(world: World) -> None:
+    result = world.run("status", PONDCTL_POND__BASE_URL="nonsense")
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert [line.partition(":")[0] for line in result.stderr.splitlines()] == ["error"]

@@ -324,6 +324,19 @@ def test_an_open_intent_is_read_back_and_closed(world: World, shows: bool) -> No
     assert "open_intent" not in kinds(check(world))
 
 
+def test_reading_a_lost_write_back_ends_no_package_and_does_not_say_so(world: World) -> None:
+    lost_add(world, shows=True)
+    two_active(world, A)
+
+    result = apply(world)
+    [pair] = [each for each in result.json["drift"] if each["kind"] == "two_active_packages"]
+
+    assert result.json["mended"].get("open_intent") == 1
+    assert "two_active_packages" not in result.json["mended"]
+    assert pair["mend"].startswith("only by a reviewed plan"), pair
+    assert (writes(world), result.exit_code) == (0, 5)
+
+
 def letter(world: World, bulk: int) -> None:
     """A dead letter about a bulk change."""
     world.execute(

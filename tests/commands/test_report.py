@@ -159,7 +159,7 @@ def test_a_bulk_change_that_does_not_exist_is_said(world: World) -> None:
 
 def test_states_over_time_begin_with_what_was_known_before(world: World, tmp_path: Path) -> None:
     """A device that was active long before the bulk change is active in the chart from its beginning."""
-    bulk = world.given(ICCIDS[0], ICCIDS[1])
+    bulk = world.given(ICCIDS[0], ICCIDS[1], CreatedDate="2026-11-20 08:00:00")
     table = world.own_name("observation")
     for iccid, state, at in (
         (ICCIDS[0], "active", "2026-11-01 00:00:00"),

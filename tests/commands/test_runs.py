@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import signal
 
+import pytest
+
 from pondctl.sandbox import Fault, FaultKind
 from tests.pond_life import (
     OTHER,
@@ -187,3 +189,26 @@ def test_a_stale_run_is_shown_as_such(world: World) -> None:
     [run] = world.run("runs", "list", "--stale", "-o", "json").json
 
     assert run["state"] == "stale"
+
+
+@pytest.mark.parametrize("how", ["cancel", "resume"])
+def test_a_dead_run_that_holds_no_device_is_ended_by_hand(world: World, how: str) -> None:
+    sims(world, A)
+    world.sandbox.fault(Fault("pond.list_packages", FaultKind.LATENCY, 5, count=1))
+    process = world.spawn("activate", A, "--package-type", WANTED)
+    until(lambda: world.calls("pond.list_packages"))
+    process.kill()
+    process.communicate()
+    run_id = newest(world)["run_id"]
+    # As if it had died after its last device was given back, and before its end was written.
+    world.execute(
+        f"UPDATE {own_table(world, 'step')} SET claim = 'free', state = 'failed' WHERE kind = 'claim'"
+    )
+
+    result = world.run("runs", how, run_id, "-o", "json")
+
+    assert result.exit_code == 0, result.stderr
+    assert world.run("runs", "show", run_id, "-o", "json").json["state"] == "abandoned"
+    assert world.run("runs", "resume", run_id).exit_code == 0
+    assert_in_order(world, A)
+    assert world.run("audit", "verify").exit_code == 0

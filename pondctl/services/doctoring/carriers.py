@@ -60,7 +60,9 @@ def ask_thingspace(
     try:
         stored = tokens().load()
     except PondctlError:
-        yield note("not asked: how many logins were refused is in the database, which gave no answer")
+        yield note(
+            "not asked: how many logins were refused is not known without the database and the secrets"
+        )
         return
     if stored.refused >= MOST_REFUSALS:
         refused = f"the last {stored.refused} logins were refused, so no other one is tried"

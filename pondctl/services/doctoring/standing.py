@@ -15,7 +15,10 @@ def ask_runs(database: Database) -> Iterator[Found]:
     """Runs that say that they are at work and are dead."""
     stale = database.read(lambda unit: unit.runs.list_recent(state="running", stale_only=True))
     for run in stale[:_SHOWN]:
-        again = f"run pondctl {run.command} again, or: pondctl runs show {run.run_id}"
+        again = (
+            f"run pondctl {run.command} again, or: pondctl runs show {run.run_id}; "
+            f"where nothing is left to do: pondctl runs cancel {run.run_id}"
+        )
         yield finding(
             f"run {run.run_id} ({run.command}, {run.actor} on {run.host}) died without ending", again
         )

@@ -56,8 +56,7 @@ class CarrierMends:
     def mend(self) -> None:
         """Raises what ended it early; what was decided until then is saved."""
         c = self.comparison
-        kinds = (Kind.OPEN_INTENT, *(CARRIER_KINDS if self.reviewed else ()))
-        total = sum(1 for _ in c.findings.devices(kinds))
+        total = sum(1 for _ in c.findings.devices(self._kinds))
         if not total:
             return
         c.report.phase("mending at POND", total)
@@ -74,11 +73,15 @@ class CarrierMends:
             self._begin,
             # What stays unknown stops nothing where nothing is sent.
             Brake(total, limits.max_error_rate if ends else 1.0),
-            _Decisions(c),
+            _Decisions(c, self._kinds),
             workers=c.workers,
             stop=c.stop,
         )
-        engine.run(Work(iccid) for iccid in c.findings.devices(kinds))
+        engine.run(Work(iccid) for iccid in c.findings.devices(self._kinds))
+
+    @property
+    def _kinds(self) -> Sequence[Kind]:
+        return (Kind.OPEN_INTENT, *CARRIER_KINDS) if self.reviewed else (Kind.OPEN_INTENT,)
 
     def _begin(self, work: Work, known: Claimed) -> Steps[Ended]:
         found = self.comparison.findings.about(work.iccid, CARRIER_KINDS) if self.reviewed else []
@@ -101,10 +104,11 @@ def _reviewed(drift: Drift) -> ReviewedEnd:
 
 
 class _Decisions:
-    """Listens to the engine, and keeps with each finding what became of it."""
+    """Listens to the engine, and keeps with each finding of these kinds what became of it."""
 
-    def __init__(self, comparison: Comparison) -> None:
+    def __init__(self, comparison: Comparison, kinds: Sequence[Kind]) -> None:
         self._comparison = comparison
+        self._kinds = kinds
         self.counts: Counter[Outcome] = Counter()
 
     def run(self, run_id: str, *, bulk_change_id: int | None, dry_run: bool, total: int | None) -> None:
@@ -131,7 +135,7 @@ class _Decisions:
         """The whole run goes on."""
 
     def _results(self, outcome: DeviceOutcome, open_steps: set[str]) -> Iterator[tuple[int, str]]:
-        for stored in self._comparison.findings.about(outcome.iccid, (Kind.OPEN_INTENT, *CARRIER_KINDS)):
+        for stored in self._comparison.findings.about(outcome.iccid, self._kinds):
             drift = Drift.from_text(stored.text)
             if drift.kind is Kind.OPEN_INTENT:
                 good = drift.fix["step"] not in open_steps

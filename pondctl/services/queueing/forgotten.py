@@ -58,7 +58,14 @@ class Forgotten:
             if not page:
                 break
             after_id = page[-1].id
-            ids = [each.id for each in page if self.rules.carrier_of(each.service_provider_id)]
+            since = unit.now() - timedelta(seconds=seconds)
+            ids = [
+                each.id
+                for each in page
+                if self.rules.carrier_of(each.service_provider_id)
+                # What is younger has had nothing for a shorter time, whoever made it.
+                and not (each.created_date and each.created_date > since)
+            ]
             ends = unit.vitals.last_ends([f"bulk_change:{each}" for each in ids])
             quiet = [each for each in ids if ends.get(f"bulk_change:{each}", seconds) >= seconds]
             waited_for = self._waited_for(unit, quiet)
