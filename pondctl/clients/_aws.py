@@ -146,7 +146,10 @@ def _service_error(operation: str, queue: str, code: str, status: int) -> Pondct
     missing = "NonExistentQueue" in code or "QueueDoesNotExist" in code
     return QueueUnavailableError(
         f"SQS did not do {operation} on queue {queue}: {code}",
-        hint="check queue.url, its account and its region" if missing else None,
+        hint=f"see which of queue.url, queue.dead_letter_url and queue.foreign_url names {queue}; "
+        "check its account and its region"
+        if missing
+        else None,
     )
 
 
