@@ -100,8 +100,17 @@ def parse_any(attributes: Mapping[str, Any], body: str) -> CheckMessage | Carrie
         try:
             return parse_callback(body)
         except MessageError:
-            pass
+            return parse(attributes, body)
+    values = attributes.values()
+    if all(isinstance(text, str) for text in values) and len(body) + sum(map(len, values)) <= _WORTH_KEEPING:
+        return _parsed_before(tuple(attributes.items()), body)
     return parse(attributes, body)
+
+
+@lru_cache(maxsize=512)
+def _parsed_before(attributes: tuple[tuple[str, str], ...], body: str) -> CheckMessage:
+    """The existing producer sends one message a device: hundreds say the same."""
+    return parse(dict(attributes), body)
 
 
 def _name_a_bulk_change(labels: tuple[object, ...]) -> bool:
