@@ -46,7 +46,8 @@ class Moment(sa.TypeDecorator[datetime]):
 
     def load_dialect_impl(self, dialect: sa.Dialect) -> TypeEngine[Any]:
         if dialect.name == "sqlite":
-            return dialect.type_descriptor(_WrittenMoment())  # type: ignore[no-untyped-call] # as below
+            written = _WrittenMoment()  # type: ignore[no-untyped-call] # as below
+            return dialect.type_descriptor(written)
         if dialect.name != "mssql":
             return dialect.type_descriptor(sa.DateTime())
         precise = mssql.DATETIME2(3)  # type: ignore[no-untyped-call] # the constructor has no annotations

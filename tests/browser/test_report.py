@@ -47,6 +47,10 @@ addEventListener("load", async () => {
   look("category");
   dispatchEvent(new Event("beforeprint")); category.value = ""; category.dispatchEvent(new Event("change"));
   look("printed");
+  const buttons = () => document.querySelectorAll("#devices th button").length;
+  found.buttons = [buttons()];
+  dispatchEvent(new Event("afterprint"));
+  found.buttons.push(buttons());
   const result = document.createElement("pre");
   result.id = "result";
   result.textContent = JSON.stringify(found);
@@ -104,6 +108,8 @@ def test_it_filters_sorts_and_turns_pages(page: Path, tmp_path: Path) -> None:
     assert found["sorted"]["iccids"] == sorted(found["sorted"]["iccids"], reverse=True)
     assert found["category"]["iccids"] == ["8914<b>"]
     assert len(found["printed"]["iccids"]) == 150
+    # A heading with buttons in it would stand on the first sheet alone.
+    assert found["buttons"] == [0, 8]
 
 
 def test_it_prints_and_fits_a_telephone(page: Path, tmp_path: Path) -> None:

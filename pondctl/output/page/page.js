@@ -95,11 +95,13 @@
       find();
     });
   }
+  const headings = [];
   document.querySelectorAll("#devices th").forEach((th, column) => {
     const button = document.createElement("button");
     button.type = "button";
     button.textContent = th.textContent;
     th.replaceChildren(button);
+    headings.push([th, button]);
     button.addEventListener("click", () => {
       state.down = state.sort === column && !state.down;
       state.sort = column;
@@ -111,10 +113,13 @@
   $("back").addEventListener("click", () => { state.page -= 1; draw(); });
   $("on").addEventListener("click", () => { state.page += 1; draw(); });
   addEventListener("beforeprint", () => {
+    // Chromium repeats a heading on every page only where no button stands in it.
+    for (const [th, button] of headings) th.textContent = button.textContent;
     Object.assign(state, { shown: PRINTED, page: 0 });
     draw();
   });
   addEventListener("afterprint", () => {
+    for (const [th, button] of headings) th.replaceChildren(button);
     state.shown = PAGE;
     draw();
   });
