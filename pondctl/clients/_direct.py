@@ -53,8 +53,10 @@ class DirectTransport(httpx.BaseTransport):
     def prepare(self, url: httpx.URL, seconds: float) -> None:
         """Have a connection ready for this thread's next request; what goes wrong, that request raises."""
         prepared = self._prepared.get(get_ident())
-        if isinstance(prepared, _Connection) and prepared.is_usable(url):
-            return
+        if isinstance(prepared, _Connection):
+            if prepared.is_usable(url):
+                return
+            prepared.close()
         try:
             self._prepared[get_ident()] = self._kept(url) or self._opened(url, seconds)
         except Exception as error:

@@ -123,6 +123,19 @@ def test_a_connection_that_was_prepared_is_the_one_that_is_used() -> None:
         assert (server.connections, len({port for port, _ in answers})) == (1, 1)
 
 
+def test_a_prepared_connection_that_cannot_be_used_any_more_is_closed() -> None:
+    with serving(plain) as server, serving(plain) as other, client(server.url) as carrier:
+        transport = carrier._transport
+        assert isinstance(transport, DirectTransport)
+        transport.prepare(httpx.URL(server.url), 2.0)
+        (before,) = transport._prepared.values()
+        assert not isinstance(before, Exception)
+
+        transport.prepare(httpx.URL(other.url), 2.0)
+
+        assert before._stream.get_extra_info("socket").fileno() == -1
+
+
 def test_what_goes_wrong_while_a_connection_is_prepared_is_raised_by_the_request() -> None:
     with serving(plain) as server, client(server.url) as carrier:
         transport = carrier._transport
