@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from pondctl.db.batches import execute_many
+from pondctl.db.batches import execute_many, insert_into
 from pondctl.db.dialects import spelled_moment
 from pondctl.db.driver_errors import Trouble, diagnose
 from pondctl.db.own_tables import OwnTables
@@ -50,7 +50,7 @@ class AuditRows:
         for row in rows:
             row["recorded_at"] = datetime.fromisoformat(row["recorded_at"])
         try:
-            execute_many(self._connection, sa.insert(self._table).inline(), rows)
+            execute_many(self._connection, insert_into(self._table), rows)
         except sa.exc.DBAPIError as error:
             found = diagnose(error)
             if found.trouble is not Trouble.OTHER:

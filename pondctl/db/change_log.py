@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from pondctl.db.batches import execute_many
 from pondctl.db.dialects import ROWS_A_STATEMENT, cut, utcnow
-from pondctl.db.host_tables import HostTables
+from pondctl.db.host_tables import HostTable, HostTables
 from pondctl.db.records import ChangeLogEntry
 
 _DESCRIPTION: Final = 250
@@ -25,21 +26,7 @@ class ChangeLog:
 
     def add(self, entries: Sequence[ChangeLogEntry]) -> None:
         """Write the entries, dated by the database."""
-        log = self._log
-        values = {
-            "BulkChangeId": sa.bindparam("bulk_change_id"),
-            "M2MDeviceChangeId": sa.bindparam("device_change_id"),
-            "LogEntryDescription": sa.bindparam("description"),
-            "HasErrors": sa.bindparam("has_errors"),
-            "ErrorText": sa.bindparam("error_text"),
-            "RequestText": sa.bindparam("request_text"),
-            "ResponseText": sa.bindparam("response_text"),
-            "ResponseStatus": sa.bindparam("response_status"),
-            "ProcessedBy": _BY,
-            "ProcessedDate": utcnow(),
-        }
-        insert = sa.insert(log.table).inline().values(log.present(values))
-        execute_many(self._connection, insert, [_row(entry) for entry in entries])
+        execute_many(self._connection, _insert(self._log), [_row(entry) for entry in entries])
 
     def page(self, bulk_change_id: int, after_id: int, limit: int) -> list[tuple[int, ChangeLogEntry]]:
         """The next entries with their ids, oldest first."""
@@ -94,6 +81,23 @@ class ChangeLog:
         streamed = {"yield_per": ROWS_A_STATEMENT}
         for found in self._connection.execute(query, execution_options=streamed):
             yield found[0]
+
+
+@lru_cache(maxsize=8)
+def _insert(log: HostTable) -> sa.Insert:
+    values = {
+        "BulkChangeId": sa.bindparam("bulk_change_id"),
+        "M2MDeviceChangeId": sa.bindparam("device_change_id"),
+        "LogEntryDescription": sa.bindparam("description"),
+        "HasErrors": sa.bindparam("has_errors"),
+        "ErrorText": sa.bindparam("error_text"),
+        "RequestText": sa.bindparam("request_text"),
+        "ResponseText": sa.bindparam("response_text"),
+        "ResponseStatus": sa.bindparam("response_status"),
+        "ProcessedBy": _BY,
+        "ProcessedDate": utcnow(),
+    }
+    return sa.insert(log.table).inline().values(log.present(values))
 
 
 def _row(entry: ChangeLogEntry) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -10,7 +11,7 @@ import sqlalchemy as sa
 from pondctl.db.batches import chunks, execute_many
 from pondctl.db.device_mirror import mirror_active
 from pondctl.db.dialects import ROWS_A_STATEMENT, cut, utcnow
-from pondctl.db.host_tables import HostTables
+from pondctl.db.host_tables import HostTable, HostTables
 from pondctl.db.records import NewDeviceChange
 from pondctl.db.row_reads import read_rows, select_rows
 from pondctl.db.work_rows import bare_iccid, is_failed, is_unsettled, is_work, lacks_number
@@ -99,15 +100,8 @@ class DeviceChanges:
         if not rows:
             return
         mirror_active(self._connection, self._tables, rows)
-        row = self._row
-        words = sa.case((is_unsettled(row), sa.null()), else_=row["StatusDetails"])
-        values = {"MSISDN": sa.bindparam("number"), "StatusDetails": words}
-        update = (
-            sa.update(row.table)
-            .where(row["Id"] == sa.bindparam("row_id"), lacks_number(row), row.alive())
-            .values(row.present({**values, **_settled(BulkStatus.PROCESSED)}))
-        )
-        execute_many(self._connection, update, [{"row_id": i, "number": number} for i, number in rows])
+        numbers = [{"row_id": i, "number": number} for i, number in rows]
+        execute_many(self._connection, _set_active(self._row), numbers)
 
     def settle_done(self, ids: Iterable[int]) -> None:
         """Mark unsettled rows as processed without error; their number stays as it is.
@@ -125,15 +119,7 @@ class DeviceChanges:
 
     def settle_failed(self, rows: Sequence[tuple[int, str]], *, only_without_msisdn: bool = True) -> None:
         """Mark unsettled rows as refused, with (id, category and reason)."""
-        row = self._row
-        update = (
-            sa.update(row.table)
-            .where(row["Id"] == sa.bindparam("row_id"), self._open(only_without_msisdn))
-            .values(
-                row.present({**_settled(BulkStatus.API_FAILED), "StatusDetails": sa.bindparam("details")})
-            )
-        )
-        execute_many(self._connection, update, _details(rows))
+        execute_many(self._connection, _settle_failed(self._row, only_without_msisdn), _details(rows))
 
     def settle_alike(self, ids: Iterable[int], details: str) -> None:
         """Mark unsettled rows as refused, all for the same reason."""
@@ -148,16 +134,8 @@ class DeviceChanges:
 
     def note_state(self, rows: Sequence[tuple[int, str]]) -> None:
         """Keep (id, words) in `StatusDetails` of rows that stay open."""
-        row = self._row
-        if not row.has("StatusDetails"):
-            return
-        noted = {"StatusDetails": sa.bindparam("details"), "LastModified": utcnow()}
-        update = (
-            sa.update(row.table)
-            .where(row["Id"] == sa.bindparam("row_id"), is_unsettled(row))
-            .values(row.present(noted))
-        )
-        execute_many(self._connection, update, _details(rows))
+        if self._row.has("StatusDetails"):
+            execute_many(self._connection, _note_state(self._row), _details(rows))
 
     def fail_rest(
         self,
@@ -169,7 +147,7 @@ class DeviceChanges:
     ) -> int:
         """Mark up to `limit` unsettled rows as refused; returns how many. Call it until that is 0."""
         row = self._row
-        rest = sa.and_(row["BulkChangeId"] == bulk_change_id, self._open(only_without_msisdn))
+        rest = sa.and_(row["BulkChangeId"] == bulk_change_id, _open(row, only_without_msisdn))
         picked = sa.select(row["Id"]).where(rest).order_by(row["Id"]).limit(limit)
         ids = list(self._connection.execute(picked).scalars())
         self.settle_failed([(row_id, details) for row_id in ids], only_without_msisdn=only_without_msisdn)
@@ -206,11 +184,6 @@ class DeviceChanges:
         insert = sa.insert(row.table).inline().values(row.present(values))
         execute_many(self._connection, insert, [_new_row(new) for new in rows])
 
-    def _open(self, only_without_msisdn: bool) -> sa.ColumnElement[bool]:
-        row = self._row
-        no_number = lacks_number(row) if only_without_msisdn else sa.true()
-        return sa.and_(is_unsettled(row), no_number)
-
     def _select(self) -> sa.Select[Any]:
         return select_rows(self._row)
 
@@ -224,6 +197,43 @@ class DeviceChanges:
     def _count(self, where: sa.ColumnElement[bool]) -> int:
         query = sa.select(sa.func.count()).select_from(self._row.table).where(where)
         return self._connection.execute(query).scalar_one()
+
+
+# Statements for many rows are built once for each database.
+@lru_cache(maxsize=8)
+def _set_active(row: HostTable) -> sa.Update:
+    words = sa.case((is_unsettled(row), sa.null()), else_=row["StatusDetails"])
+    values = {"MSISDN": sa.bindparam("number"), "StatusDetails": words, **_settled(BulkStatus.PROCESSED)}
+    return (
+        sa.update(row.table)
+        .where(row["Id"] == sa.bindparam("row_id"), lacks_number(row), row.alive())
+        .values(row.present(values))
+    )
+
+
+@lru_cache(maxsize=16)
+def _settle_failed(row: HostTable, only_without_msisdn: bool) -> sa.Update:
+    values = {**_settled(BulkStatus.API_FAILED), "StatusDetails": sa.bindparam("details")}
+    return (
+        sa.update(row.table)
+        .where(row["Id"] == sa.bindparam("row_id"), _open(row, only_without_msisdn))
+        .values(row.present(values))
+    )
+
+
+@lru_cache(maxsize=8)
+def _note_state(row: HostTable) -> sa.Update:
+    noted = {"StatusDetails": sa.bindparam("details"), "LastModified": utcnow()}
+    return (
+        sa.update(row.table)
+        .where(row["Id"] == sa.bindparam("row_id"), is_unsettled(row))
+        .values(row.present(noted))
+    )
+
+
+def _open(row: HostTable, only_without_msisdn: bool) -> sa.ColumnElement[bool]:
+    no_number = lacks_number(row) if only_without_msisdn else sa.true()
+    return sa.and_(is_unsettled(row), no_number)
 
 
 def _settled(status: BulkStatus) -> dict[str, Any]:

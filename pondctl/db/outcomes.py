@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from pondctl.db.batches import execute_many
+from pondctl.db.batches import execute_many, insert_into
 from pondctl.db.dialects import cut
 from pondctl.db.own_tables import OwnTables
 from pondctl.db.records import StoredOutcome
@@ -24,8 +24,9 @@ class Outcomes:
 
     def add(self, run_id: str, outcomes: Sequence[DeviceOutcome]) -> None:
         """Keep the outcomes in this order."""
-        insert = sa.insert(self._table).inline()
-        execute_many(self._connection, insert, [_row(run_id, outcome) for outcome in outcomes])
+        execute_many(
+            self._connection, insert_into(self._table), [_row(run_id, outcome) for outcome in outcomes]
+        )
 
     def page(self, run_id: str, after: int, limit: int) -> list[StoredOutcome]:
         """The next outcomes of a run; `after` 0 begins."""

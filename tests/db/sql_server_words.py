@@ -10,6 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.mssql import pyodbc
 
+from pondctl.db.batches import MADE_FROM
+
 DIALECT = pyodbc.dialect(paramstyle="qmark")
 _SQLITE_ONLY = re.compile(
     r"strftime|julianday|\|\||\bLIMIT\b|\bPRAGMA\b|\bIFNULL\b|\bOR REPLACE\b|\bON CONFLICT\b|\bRETURNING\b"
@@ -19,6 +21,7 @@ _TWO_PARAMETERS = re.compile(r"\? (?:=|<>|!=|<|>|<=|>=) \?")
 _MOST_PARAMETERS = 2100
 
 Values = Mapping[str, Any]
+Statement = sa.Select[Any] | sa.Insert | sa.Update | sa.Delete
 
 
 @contextmanager
@@ -30,26 +33,37 @@ def watched_statements() -> Iterator[None]:
         connection: sa.Connection, statement: object, many: Sequence[Values], one: Values, _: object
     ) -> None:
         # SQL Server itself judges what it is sent, SQLAlchemy's own questions to its catalogue among that.
-        if connection.dialect.name == "mssql" or not isinstance(
+        if connection.dialect.name != "mssql" and isinstance(
             statement, sa.Select | sa.Insert | sa.Update | sa.Delete
         ):
-            return
+            hold(statement, many[0] if many else one, several=len(many) > 1)
+
+    def check_for_the_driver(
+        _connection: object, _cursor: object, _sql: str, _values: object, context: Any, _many: object
+    ) -> None:
+        statement, names = context.execution_options.get(MADE_FROM, (None, ()))
+        if statement is not None:
+            hold(statement, dict.fromkeys(names), several=True)
+
+    def hold(statement: Statement, values: Values, *, several: bool) -> None:
         key = statement._generate_cache_key()
         # The same statement with another number of parameters is another one.
         known = (key.key, len(key.bindparams)) if key else object()
         if known not in seen:
             seen.add(known)
-            text = compile_for_sql_server(statement, many[0] if many else one)
-            if len(many) > 1 and not (isinstance(statement, sa.Insert) and statement.select is not None):
+            text = compile_for_sql_server(statement, values)
+            if several and not (isinstance(statement, sa.Insert) and statement.select is not None):
                 # For many rows the driver asks the server for the types, which it cannot tell here.
                 # (INSERT … SELECT is sent row by row, its types said.)
                 assert not _TWO_PARAMETERS.search(text), text
 
     sa.event.listen(sa.Engine, "before_execute", check)
+    sa.event.listen(sa.Engine, "before_cursor_execute", check_for_the_driver)
     try:
         yield
     finally:
         sa.event.remove(sa.Engine, "before_execute", check)
+        sa.event.remove(sa.Engine, "before_cursor_execute", check_for_the_driver)
 
 
 def compile_for_sql_server(statement: sa.ClauseElement, values: Values) -> str:

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import pytest
 import sqlalchemy as sa
 
 from pondctl.db.batches import chunks, execute_many
 from pondctl.db.columns import OwnNames
 from pondctl.db.own_tables import OwnTables
+from tests.db.sql_server_words import watched_statements
 
 
 class _Recorder:
@@ -30,7 +36,6 @@ def sizes(dialect: str, *, picks_values: bool) -> list[int]:
 
 def test_rows_go_in_batches_that_every_server_takes() -> None:
     assert sizes("mssql", picks_values=False) == [1000, 200]
-    assert sizes("sqlite", picks_values=True) == [1000, 200]
 
 
 def test_where_the_driver_would_have_to_guess_types_rows_go_singly() -> None:
@@ -40,3 +45,54 @@ def test_where_the_driver_would_have_to_guess_types_rows_go_singly() -> None:
 def test_nothing_is_cut_from_nothing() -> None:
     assert list(chunks([])) == []
     assert list(chunks(range(5), 2)) == [[0, 1], [2, 3], [4]]
+
+
+_TABLE = sa.Table(
+    "thing",
+    sa.MetaData(),
+    sa.Column("id", sa.Integer(), primary_key=True),
+    sa.Column("at", sa.DateTime()),
+    sa.Column("good", sa.Boolean()),
+    sa.Column("words", sa.Unicode(50)),
+)
+
+
+@pytest.fixture
+def connection() -> Iterator[sa.Connection]:
+    engine = sa.create_engine("sqlite://")
+    with engine.connect() as connection:
+        _TABLE.create(connection)
+        yield connection
+    engine.dispose()
+
+
+@pytest.mark.parametrize("how_many", [1, 2, 1200])
+def test_sqlite_is_given_what_sqlalchemy_would_give_it(connection: sa.Connection, how_many: int) -> None:
+    """Types are converted, parameters stand where they belong, fixed values are in every row."""
+    at = datetime(2026, 11, 28, 8, 0, 0, 250_000)
+    insert = sa.insert(_TABLE).inline().values(good=True)
+    rows: list[dict[str, Any]] = [{"words": f"ü{n}", "at": at, "id": n} for n in range(how_many)]
+    execute_many(connection, insert, rows)
+    update = (
+        sa.update(_TABLE)
+        .where(_TABLE.c.id == sa.bindparam("named"), _TABLE.c.good == sa.true(), _TABLE.c.words != "ü0")
+        .values(words=sa.bindparam("told"), good=False)
+    )
+    execute_many(connection, update, [{"told": None, "named": n} for n in range(how_many)])
+    found = connection.execute(sa.select(_TABLE).order_by(_TABLE.c.id)).all()
+    expected = [(0, at, True, "ü0"), *((n, at, False, None) for n in range(1, how_many))]
+    assert [tuple(row) for row in found] == expected
+
+
+def test_a_statement_is_made_again_for_other_parameters(connection: sa.Connection) -> None:
+    insert = sa.insert(_TABLE).inline()
+    execute_many(connection, insert, [{"id": 1}, {"id": 2}])
+    execute_many(connection, insert, [{"id": 3, "words": "a"}, {"id": 4, "words": "b"}])
+    found = connection.execute(sa.select(_TABLE.c.id, _TABLE.c.words).order_by(_TABLE.c.id)).all()
+    assert [tuple(row) for row in found] == [(1, None), (2, None), (3, "a"), (4, "b")]
+
+
+def test_what_goes_past_sqlalchemy_is_held_against_sql_server_too(connection: sa.Connection) -> None:
+    update = sa.update(_TABLE).values(words=sa.func.strftime("%Y", sa.bindparam("when")))
+    with watched_statements(), pytest.raises(AssertionError, match="strftime"):
+        execute_many(connection, update, [{"when": "2026"}, {"when": "2027"}])
