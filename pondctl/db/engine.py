@@ -61,10 +61,21 @@ def _sqlite_engine(address: Address) -> sa.Engine:
     return engine
 
 
+# Devices come in no order: with SQLite's own 2 MB, pages of the indexes are read, and copied into the
+# file, again and again. The journal may grow to 16 MB before it is copied.
+_PRAGMAS: Final = (
+    "journal_mode = WAL",
+    "synchronous = FULL",
+    "foreign_keys = ON",
+    "cache_size = -16384",
+    "wal_autocheckpoint = 4000",
+)
+
+
 def _open_sqlite(args: tuple[Any, ...], options: dict[str, Any], file: Path | None) -> sqlite3.Connection:
     connection: sqlite3.Connection = sqlite3.connect(*args, **options)
     try:
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
     except sqlite3.OperationalError as error:
         connection.close()
