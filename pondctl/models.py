@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
+from typing import NamedTuple
 
 from pondctl.errors import PRECEDENCE, Category, ExitCode
 
@@ -104,8 +105,8 @@ class BulkChangeSummary:
     without_msisdn: int
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceChange:
+# Tuples: a run over a million devices makes one of each for every device, in a third of the time.
+class DeviceChange(NamedTuple):
     """One row of `M2M_DeviceChange`: one device of one bulk change. `iccid` is as the host wrote it."""
 
     id: int
@@ -121,8 +122,7 @@ class DeviceChange:
     device_id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
+class Device(NamedTuple):
     """A device as ThingSpace shows it. `carrier_state` is the carrier's own word."""
 
     iccid: str
@@ -145,8 +145,7 @@ class StoredTokens:
     version: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceOutcome:
+class DeviceOutcome(NamedTuple):
     """What became of one device change (or of one ICCID outside a bulk change) in one run."""
 
     iccid: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
@@ -150,8 +150,7 @@ def _reading(bulk_change_id: int, ids: list[int]) -> Callable[[Unit], list[Devic
 
 
 def _as_queued(row: DeviceChange) -> DeviceOutcome:
-    return replace(
-        _as_unchanged(row),
+    return _as_unchanged(row)._replace(
         outcome=Outcome.DEFERRED,
         category=as_category(failure_of(row.status_details, None)),
         detail="a check is queued",

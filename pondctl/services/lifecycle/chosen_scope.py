@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from pondctl.db.database import Database
 from pondctl.models import DeviceChange
 from pondctl.services._row_ids import RowIds
@@ -41,5 +39,5 @@ class ChosenScope(BulkScope):
         if self._as_if_open:
             bulk_change_id = self._bulk_change_id
             failed = self._database.read(lambda unit: unit.chosen_rows.failed_among(bulk_change_id, ids))
-            rows += [replace(row, is_processed=False, has_errors=False) for row in failed]
+            rows += [row._replace(is_processed=False, has_errors=False) for row in failed]
         return sorted(rows, key=lambda row: row.id)

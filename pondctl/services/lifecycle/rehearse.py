@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from itertools import islice
 
 from pondctl.clients.pond import PondClient
@@ -44,7 +43,7 @@ class Rehearsal:
             if answer is None or isinstance(answer.value, DeviceError):
                 continue
             rows = answer.item[0].device_change_ids
-            outcomes = [replace(answer.value, device_change_id=row) for row in rows] or [answer.value]
+            outcomes = [answer.value._replace(device_change_id=row) for row in rows] or [answer.value]
             self.counts.update(outcome.outcome for outcome in outcomes)
             report.devices(outcomes)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from pondctl.clients.pond_models import Package
 from pondctl.db.observations import Seen
@@ -61,7 +61,7 @@ class Turn:
     def device_ended(self, claim: NewClaim, ended: Ended, rows: Sequence[int], *, held: bool = True) -> None:
         """A device is decided; each of its `rows` gets the outcome. Not `held`: it was never claimed."""
         outcome = ended.outcome
-        self.outcomes += [replace(outcome, device_change_id=row) for row in rows] or [outcome]
+        self.outcomes += [outcome._replace(device_change_id=row) for row in rows] or [outcome]
         self._log_outcomes(claim.subject, rows, outcome)
         if not held:
             return
@@ -102,7 +102,7 @@ class Turn:
     def _log_outcomes(self, subject: Subject, rows: Sequence[int], outcome: DeviceOutcome) -> None:
         if subject.bulk_change_id is not None:
             self.log += [
-                outcome_entry(subject, self.run_id, replace(outcome, device_change_id=row)) for row in rows
+                outcome_entry(subject, self.run_id, outcome._replace(device_change_id=row)) for row in rows
             ]
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, auto
 from functools import lru_cache
+from typing import NamedTuple
 
 from pondctl.errors import Category, DeviceError
 from pondctl.models import (
@@ -35,8 +35,7 @@ class Effect(Enum):
     NOTED = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """An outcome and what it does to the row. `changed` is False where the row says so already."""
 
     outcome: DeviceOutcome

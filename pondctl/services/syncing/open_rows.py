@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from pondctl.db.database import Database
 from pondctl.models import DeviceChange, normalize_iccid
@@ -66,5 +65,5 @@ class OpenRows:
         if not self._as_if_open:
             return rows
         failed = self._database.read(lambda unit: unit.chosen_rows.failed_among(bulk_change_id, ids))
-        rows += [replace(row, is_processed=False, has_errors=False) for row in failed]
+        rows += [row._replace(is_processed=False, has_errors=False) for row in failed]
         return sorted(rows, key=lambda row: row.id)

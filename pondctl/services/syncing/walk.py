@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from pondctl.clients.thingspace import ThingSpaceClient
 from pondctl.db.scratch import Scratch
@@ -32,8 +32,7 @@ _NO_ANSWER = (Category.NETWORK, Category.CARRIER_UNAVAILABLE)
 _GUARD_FROM = 20
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
+class _Asked(NamedTuple):
     change: DeviceChange
     iccid: str
 
