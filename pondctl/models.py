@@ -80,8 +80,7 @@ class DeviceState(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class BulkChange:
+class BulkChange(NamedTuple):
     """One header row of the host system."""
 
     id: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +22,7 @@ class OutgoingMessage:
     group: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ReceivedMessage:
+class ReceivedMessage(NamedTuple):
     """A message in our hands until its visibility ends. Times are naive UTC.
 
     `source_arn` is the queue that it died in, where SQS itself moved it to a dead-letter queue.
@@ -39,8 +38,7 @@ class ReceivedMessage:
     source_arn: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class BatchResult:
+class BatchResult(NamedTuple):
     """What became of one entry of a batch; `key` is that of the message, or the receipt.
 
     No `error` means that the queue confirmed it. `permanent`: the same entry will fail again.

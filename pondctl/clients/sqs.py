@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
 
 from pondctl.clients._aws import aws_errors, connect, name_of
 from pondctl.clients._sqs_answers import read_attributes, read_message
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     )
 
 _BATCH: Final = 10
+_Entries: TypeAlias = dict[object, Mapping[str, Any]]
 _EntryT = TypeVar("_EntryT", bound=Mapping[str, object])
 
 
@@ -157,34 +158,43 @@ class SqsQueue:
         batches: Iterable[list[_EntryT]],
         call: Callable[[list[_EntryT]], Mapping[str, object]],
     ) -> dict[int, BatchResult]:
-        """Raise only while nothing is confirmed: after that an error belongs to the entries it hit."""
+        """Raise only while nothing is confirmed: after that an error belongs to the entries it hit.
+
+        Confirmed is what stands in `Successful` and not in `Failed`; what stands nowhere is not.
+        """
         results: dict[int, BatchResult] = {}
         trouble: str | None = None
         for batch in batches:
-            answer: Mapping[str, object] = {}
+            confirmed: _Entries = {}
+            failed: _Entries = {}
             if trouble is None:
                 try:
                     with aws_errors(operation, self.url):
                         answer = call(batch)
+                        confirmed, failed = _by_id(answer, "Successful"), _by_id(answer, "Failed")
                 except PondctlError as error:
                     if not any(result.ok for result in results.values()):
                         raise
                     trouble = error.message
             for entry in batch:
-                position = int(str(entry["Id"]))
-                results[position] = _result(str(entry["Id"]), keys[position], answer, trouble)
+                entry_id = str(entry["Id"])
+                key = keys[int(entry_id)]
+                if entry_id in failed:
+                    result = _refused(key, failed[entry_id])
+                elif entry_id in confirmed:
+                    result = BatchResult(key)
+                else:
+                    result = BatchResult(key, trouble or "no answer for this entry")
+                results[int(entry_id)] = result
         return results
 
 
-def _result(entry_id: str, key: str, answer: Mapping[str, object], trouble: str | None) -> BatchResult:
-    """Confirmed is what stands in `Successful` and not in `Failed`; what stands nowhere is not."""
-    for failed in cast("list[Mapping[str, Any]]", answer.get("Failed", [])):
-        if failed.get("Id") == entry_id:
-            return BatchResult(key, str(failed.get("Code", "unknown")), bool(failed.get("SenderFault")))
-    confirmed = cast("list[Mapping[str, Any]]", answer.get("Successful", []))
-    if any(entry.get("Id") == entry_id for entry in confirmed):
-        return BatchResult(key)
-    return BatchResult(key, trouble or "no answer for this entry")
+def _by_id(answer: Mapping[str, object], part: str) -> _Entries:
+    return {entry.get("Id"): entry for entry in cast("list[Mapping[str, Any]]", answer.get(part, []))}
+
+
+def _refused(key: str, failed: Mapping[str, Any]) -> BatchResult:
+    return BatchResult(key, str(failed.get("Code", "unknown")), bool(failed.get("SenderFault")))
 
 
 def _in_order(results: Mapping[int, BatchResult]) -> list[BatchResult]:

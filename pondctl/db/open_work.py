@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
@@ -22,8 +21,7 @@ _NOTHING, _WORK, _UNSETTLED = range(3)
 _ENDS: Final = (BulkStatus.PROCESSED, BulkStatus.ERROR)
 
 
-@dataclass(frozen=True, slots=True)
-class KnownBulkChange:
+class KnownBulkChange(NamedTuple):
     """A header, and whether rows are left: as ThingSpace has it (`has_work`), and as the host has it."""
 
     bulk_change: BulkChange
@@ -54,7 +52,7 @@ class OpenWork:
         """Those of them that exist."""
         found: dict[int, KnownBulkChange] = {}
         for chunk in chunks(bulk_change_ids):
-            rows = self._connection.execute(_find(self._header, self._row), {"ids": chunk})
+            rows = self._connection.execute(_find(self._header, self._row), {"ids": chunk}).all()
             found |= {row[0]: _known(row) for row in rows}
         return found
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import replace
+from typing import Final, NamedTuple
 
 from pondctl.clients.callback import without_password
 from pondctl.clients.message import CheckMessage, bulk_change_named_in
@@ -17,8 +17,7 @@ from pondctl.models import EMBEDDED_QUEUE
 _LONGEST_KEY: Final = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """`key` stands for the message over all its deliveries; `ours`: pondctl has given it that key.
 
     Of a message that others sent, the queue's own id has to do.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
+from typing import NamedTuple
 
 from pondctl.clients.delays import LONGEST_WAIT
 from pondctl.clients.message import CheckMessage
@@ -29,8 +30,7 @@ class Way(Enum):
     DEAD = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """The way, and the reason where a person may read it."""
 
     way: Way
@@ -59,8 +59,7 @@ class Rules:
         return None if self.thingspace else Carrier.THINGSPACE
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """What the database says of a message: its bulk change, its own key, and the checks still to come.
 
     No `now`: it was not asked, as nothing is left to do.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from pondctl.clients.queue import OutgoingMessage, Queue
 from pondctl.db.database import Database
 from pondctl.db.deliveries import KnownMessage
@@ -81,7 +79,7 @@ class Mending:
         return self.bury(task, getattr(error, "code", "failed"), str(error))
 
     def _pass_on_for(self, task: Task, error: Exception) -> Handled:
-        return self.pass_on(replace(task, route=Route(Way.FOREIGN, str(error))))
+        return self.pass_on(task._replace(route=Route(Way.FOREIGN, str(error))))
 
     def _once_more(self, task: Task, error: Exception) -> Handled:
         """A bug. It may be the data's fault: the second time the same one is the message's last."""

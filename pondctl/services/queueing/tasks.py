@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from pondctl.clients.callback import CarrierHint
 from pondctl.errors import PondctlError
@@ -11,8 +12,7 @@ from pondctl.services.queueing.deliveries import Delivery
 from pondctl.services.queueing.dispatch import Route, Way
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(NamedTuple):
     """A message and what is to be done with it. `seen_at`: database time when it was looked at.
 
     `booked`: the table knows its key, and not yet that it is worked off.
