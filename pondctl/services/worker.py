@@ -22,7 +22,7 @@ from pondctl.telemetry.logger import Logger
 
 # So many batches in a row without a run: what is in the queue is worked off as fast as it comes.
 _QUICK_AFTER: Final = 3
-_QUICK_POLLS: Final = 4
+_QUICK_POLLS: Final = 3
 # Then several batches are looked at together: one question to the database for all of them.
 _TOGETHER: Final = 50
 _TURN_SECONDS: Final = 0.25
