@@ -99,8 +99,13 @@ def waits_for(standing: Standing) -> str | None:
     return "nothing: no check is queued"
 
 
-def next_command(standing: Standing, by_hand: Callable[[], str | None]) -> str | None:
-    """What to run; None where nothing is to be done by hand. `by_hand`: what works on it directly."""
+def next_command(
+    standing: Standing, by_hand: Callable[[], str | None], counts: Callable[[], Iterable[RowCount]]
+) -> str | None:
+    """What to run; None where nothing is to be done by hand. `by_hand`: what works on it directly.
+
+    `counts`: its rows by what they say, which takes a look at all of them.
+    """
     bulk_change_id, run, check = standing.summary.bulk_change.id, standing.run, standing.check
     if run is not None:
         return by_hand() if run.stale else None
@@ -108,26 +113,12 @@ def next_command(standing: Standing, by_hand: Callable[[], str | None]) -> str |
         if not standing.is_ended:
             return f"pondctl reconcile --bulk-change {bulk_change_id} --apply --max-changes 1"
         failed = standing.summary.with_errors and not standing.is_cancelled
-        return f"pondctl retry-failed {bulk_change_id}" if failed else None
+        return _retry_command(standing, counts()) if failed else None
     if check is not None:
         return "pondctl worker --once" if _is_overdue(check) else None
     if standing.letter is not None:
         return f"pondctl dead-letter show {standing.letter.id}"
     return by_hand()
-
-
-def retry_command(standing: Standing, counts: Iterable[RowCount]) -> str | None:
-    """The retry that takes the failures that there are; None where a plain one takes some of them."""
-    failed = [each for each in counts if each.is_processed and each.has_errors]
-    # What a row does not say may be kept with its run.
-    if standing.unresolved or any(says_nothing(each.details) for each in failed):
-        return None
-    failures = {failure_of(each.details, None) for each in failed}
-    if not failures or failures & DEFAULT:
-        return None
-    chosen = " ".join(f"--category {word}" for word in in_order(failures))
-    reason = " --reason TEXT" if failures - NEED_NO_REASON else ""
-    return f"pondctl retry-failed {standing.summary.bulk_change.id} {chosen}{reason}"
 
 
 def command_by_hand(
@@ -171,6 +162,21 @@ def category_of(rows: RowCount) -> str | None:
     word = (rows.details or "").partition(":")[0]
     settled_well = rows.is_processed and not rows.has_errors
     return word if word in _CATEGORIES and not settled_well else None
+
+
+def _retry_command(standing: Standing, counts: Iterable[RowCount]) -> str:
+    """The retry that takes the failures that there are: a plain one where it takes some of them."""
+    plain = f"pondctl retry-failed {standing.summary.bulk_change.id}"
+    failed = [each for each in counts if each.is_processed and each.has_errors]
+    # What a row does not say may be kept with its run.
+    if standing.unresolved or any(says_nothing(each.details) for each in failed):
+        return plain
+    failures = {failure_of(each.details, None) for each in failed}
+    if not failures or failures & DEFAULT:
+        return plain
+    chosen = " ".join(f"--category {word}" for word in in_order(failures))
+    reason = " --reason TEXT" if failures - NEED_NO_REASON else ""
+    return f"{plain} {chosen}{reason}"
 
 
 def _left_when_settled(standing: Standing) -> str | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import TypedDict
 
 from pondctl.db.database import Database
+from pondctl.db.row_counts import RowCount
 from pondctl.db.unit import Unit
 from pondctl.models import BulkChange, BulkChangeSummary, Carrier
 from pondctl.services._origin import origin_of
@@ -19,7 +20,6 @@ from pondctl.services._standing import (
     command_by_hand,
     next_command,
     outcomes_of,
-    retry_command,
     span,
     waits_for,
 )
@@ -81,7 +81,10 @@ def list_bulk_changes(site: BulkSite, query: BulkQuery, limit: int | None) -> Bu
             "since": read_since(query.since, now) if query.since else None,
         }
         found = unit.bulk_changes.list_summaries(limit, query.status, **narrowed)
-        rows = [_line(site, unit, standing, now) for standing in standings(unit, found)]
+        rows = [
+            _line(site, unit, standing, now, partial(_counts, unit, standing))
+            for standing in standings(unit, found)
+        ]
         return BulkList(rows, unit.bulk_changes.count(query.status, **narrowed))
 
     return site.database.read(read)
@@ -96,13 +99,10 @@ def show_bulk_change(site: BulkSite, bulk_change_id: int) -> Mapping[str, object
     def read(unit: Unit) -> Mapping[str, object]:
         [standing] = standings(unit, [unit.bulk_changes.summary(bulk_change_id)])
         header, run, check = standing.summary.bulk_change, standing.run, standing.check
-        counts = unit.row_counts.by_state(bulk_change_id)
+        counts = _counts(unit, standing)
         outcomes, categories = outcomes_of(counts, standing.unresolved), categories_of(counts)
-        line = _line(site, unit, standing, unit.now())
-        if str(line["next"]).startswith("pondctl retry-failed"):
-            line["next"] = retry_command(standing, counts) or line["next"]
         return {
-            **line,
+            **_line(site, unit, standing, unit.now(), lambda: counts),
             "open": standing.open_rows,
             "counts": outcomes,
             "categories": categories,
@@ -144,7 +144,13 @@ def standings(unit: Unit, summaries: Sequence[BulkChangeSummary]) -> list[Standi
     return found
 
 
-def _line(site: BulkSite, unit: Unit, standing: Standing, now: datetime) -> dict[str, object]:
+def _counts(unit: Unit, standing: Standing) -> Sequence[RowCount]:
+    return unit.row_counts.by_state(standing.summary.bulk_change.id)
+
+
+def _line(
+    site: BulkSite, unit: Unit, standing: Standing, now: datetime, counts: Callable[[], Sequence[RowCount]]
+) -> dict[str, object]:
     summary, header = standing.summary, standing.summary.bulk_change
     age = (now - header.created_date).total_seconds() if header.created_date else None
     carrier = site.carrier_of(header)
@@ -163,7 +169,7 @@ def _line(site: BulkSite, unit: Unit, standing: Standing, now: datetime) -> dict
         "age_seconds": None if age is None else round(age),
         "age": None if age is None else span(max(0.0, age)),
         "waits_for": waits_for(standing),
-        "next": next_command(standing, by_hand),
+        "next": next_command(standing, by_hand, counts),
     }
 
 

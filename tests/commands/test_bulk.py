@@ -97,7 +97,9 @@ def test_the_retry_it_names_takes_the_failures_that_there_are(
     bulk = world.given(*rows, Status="PROCESSED")
 
     shown = world.run("bulk", "show", bulk, "-o", "json").json
+    [listed] = world.run("bulk", "list", "-o", "json").json
 
+    assert listed["next"] == shown["next"]
     assert set(shown["next"].split()) == set(f"pondctl retry-failed {bulk}{words}".split()), shown["next"]
     named = shown["next"].replace("TEXT", "mended").split()[1:]
     if words:
@@ -191,7 +193,7 @@ def test_bulk_list_says_what_each_waits_for_and_what_to_run(world: World) -> Non
     assert listed[pending]["waits_for"] == "check number 1, due in 15 min"
     assert listed[pending]["next"] is None
     assert listed[failed]["waits_for"] == "a person: 1 device failed"
-    assert listed[failed]["next"] == f"pondctl retry-failed {failed}"
+    assert listed[failed]["next"] == f"pondctl retry-failed {failed} --category invalid_iccid --reason TEXT"
     assert listed[pending]["carrier"] == "thingspace"
     assert listed[pending]["age_seconds"] > 0
 

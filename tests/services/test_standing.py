@@ -78,7 +78,7 @@ def check(seconds: float, *, in_hand: bool = False) -> ComingCheck:
 )
 def test_what_it_waits_for_and_what_to_run(seen: Standing, waits: str | None, command: str | None) -> None:
     assert waits_for(seen) == waits
-    assert next_command(seen, lambda: "BY HAND") == command
+    assert next_command(seen, lambda: "BY HAND", lambda: ()) == command
 
 
 @pytest.mark.parametrize(
