@@ -44,6 +44,8 @@ def _sqlite_engine(address: Address) -> sa.Engine:
         hide_parameters=True,
         pool_size=10,
         max_overflow=60,
+        # The one used last has its pages at hand; in turn, each would keep a copy of them.
+        pool_use_lifo=True,
     )
 
     def connect(
