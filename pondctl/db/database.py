@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
 
 from pondctl.db.columns import OwnNames
-from pondctl.db.driver_errors import PASSING, diagnose, is_connecting
+from pondctl.db.driver_errors import PASSING, Trouble, diagnose, is_connecting
 from pondctl.db.engine import build_engine, require_file
 from pondctl.db.host_tables import HostTables, build_host_tables
 from pondctl.db.own_tables import OwnTables
@@ -23,6 +23,9 @@ T = TypeVar("T")
 Later = list[Callable[[Unit], object]]
 
 _ATTEMPTS: Final = 6
+# Who lost to others is not refused: of many that meet again and again the same one can lose many times.
+_ATTEMPTS_AGAINST_OTHERS: Final = 10
+_LOST_TO_OTHERS: Final = (Trouble.BUSY, Trouble.CONFLICT)
 _SECONDS: Final = 60.0
 # Where nobody answers, Microsoft's driver itself tries for as long as it may before it says so.
 _CONNECTING_SECONDS: Final = 20.0
@@ -118,7 +121,7 @@ class Database:
     def _once(self, work: Callable[[Unit], T], writing: bool) -> tuple[T, Later]:
         again = Retrying(
             stop=_is_hopeless,
-            wait=wait_random_exponential(multiplier=0.05, max=2.0),
+            wait=wait_random_exponential(multiplier=0.05, max=1.0),
             retry=retry_if_exception(_passes),
             reraise=True,
         )
@@ -153,7 +156,9 @@ def _host_tables(names: tuple[tuple[str, str], ...], service_provider_ids: froze
 def _is_hopeless(state: RetryCallState) -> bool:
     error = state.outcome.exception() if state.outcome else None
     longest = _CONNECTING_SECONDS if error is not None and is_connecting(error) else _SECONDS
-    return state.attempt_number >= _ATTEMPTS or (state.seconds_since_start or 0.0) >= longest
+    lost = isinstance(error, sa.exc.DBAPIError) and diagnose(error).trouble in _LOST_TO_OTHERS
+    most = _ATTEMPTS_AGAINST_OTHERS if lost else _ATTEMPTS
+    return state.attempt_number >= most or (state.seconds_since_start or 0.0) >= longest
 
 
 def _passes(error: BaseException) -> bool:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from pondctl.db.odbc_types import keep_long_texts, type_parameters
 from pondctl.db.urls import Address
+from pondctl.db.whole_answers import read_whole_answers
 from pondctl.errors import ConfigurationError
 
 WRITING: Final = "pondctl_writing"
@@ -119,6 +120,7 @@ def _sqlserver_engine(address: Address) -> sa.Engine:
         # The driver manager would keep connections too, dead ones among them.
         engine.dialect.loaded_dbapi.pooling = False  # type: ignore[attr-defined]
     sa.event.listen(engine, "connect", _limit_query_time)
+    read_whole_answers(engine)
     if address.freetds:
         keep_long_texts(engine)
     elif options:

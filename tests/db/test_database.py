@@ -62,7 +62,7 @@ def test_a_database_that_stays_busy_ends_the_run(quick: Database) -> None:
         quick.write(work)
 
     other.close()
-    assert len(calls) == 6
+    assert len(calls) == 10
 
 
 def test_what_a_unit_did_before_trouble_is_not_kept_twice(quick: Database) -> None:
