@@ -124,6 +124,8 @@ def _step() -> tuple[Part, ...]:
 
 
 def _message() -> tuple[Part, ...]:
+    # The index of what is due says all that picking asks: who had to look into the row too would, on SQL
+    # Server, hold the one while waiting for the other, against somebody who changes both.
     return (
         row_id(),
         word("message_key", 64, unique=True),
@@ -142,7 +144,7 @@ def _message() -> tuple[Part, ...]:
         long_text("error"),
         moment("created_at"),
         moment("changed_at"),
-        sa.Index("ix_pondctl_message_due", "state", "visible_at", "id"),
+        sa.Index("ix_pondctl_message_due", "state", "queue", "visible_at", "id"),
         sa.Index("ix_pondctl_message_bulk_change", "bulk_change_id"),
         sa.Index("ix_pondctl_message_receipt", "receipt"),
     )

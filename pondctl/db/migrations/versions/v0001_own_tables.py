@@ -140,7 +140,7 @@ def _message() -> tuple[Part, ...]:
         long_text("error"),
         moment("created_at"),
         moment("changed_at"),
-        sa.Index("ix_pondctl_message_due", "state", "visible_at", "id"),
+        sa.Index("ix_pondctl_message_due", "state", "queue", "visible_at", "id"),
         sa.Index("ix_pondctl_message_bulk_change", "bulk_change_id"),
         sa.Index("ix_pondctl_message_receipt", "receipt"),
     )
