@@ -14,7 +14,7 @@ from pondctl.db.migrate import upgrade_script, upgrade_to_head
 from pondctl.db.own_tables import REVISIONS
 from pondctl.db.unit import Unit
 from pondctl.db.version import find_revision
-from pondctl.errors import PermissionDeniedError, PondctlError, SchemaError
+from pondctl.errors import ConfigurationError, PermissionDeniedError, PondctlError, SchemaError
 
 # The mark that the host's tables here were made by `db init`: on a second one they are not a stranger's.
 _MADE_HERE: Final = "host_tables_made_here"
@@ -26,6 +26,11 @@ def init_database(database: Database) -> None:
     On any database but SQLite it raises `SchemaError` when there is a table that neither
     belongs to pondctl nor was made by this.
     """
+    for address in (database.host_address, database.state_address):
+        if address.is_read_only:
+            raise ConfigurationError(
+                f"the URL of {address.file} opens it to be read only: nothing can be made in it"
+            )
     file = database.host_address.file
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
