@@ -33,7 +33,11 @@ class Runs:
         `is_alive(pid, started)` is asked about one of the same host, whose lease is free at once when
         its process is gone.
         """
-        dead = None if new.target is None else self._free(new.target, new.host_key, is_alive)
+        holder = self.open_for(new.target or new.run_id)
+        if holder is not None and holder.run_id == new.run_id:
+            # Redone: the commit before was done, and only its answer lost.
+            return None
+        dead = None if holder is None else self._free(holder, new.host_key, is_alive)
         values = {
             "run_id": new.run_id,
             "claim": new.target or new.run_id,
@@ -117,10 +121,7 @@ class Runs:
             query = query.where(t.lease_until < utcnow())
         return self._read(query.limit(limit) if limit is not None else query)
 
-    def _free(self, target: str, host_key: str, is_alive: Callable[[int, float], bool]) -> str | None:
-        holder = self.open_for(target)
-        if holder is None:
-            return None
+    def _free(self, holder: RunRecord, host_key: str, is_alive: Callable[[int, float], bool]) -> str:
         gone = holder.host_key == host_key and not is_alive(holder.pid, holder.process_started)
         if holder.stale or gone:
             # Not when it has given a sign of life since it was read.
@@ -128,8 +129,8 @@ class Runs:
             if self._end(holder.run_id, silent, ABANDONED, error="its process or its heartbeat ended"):
                 return holder.run_id
         raise BusyError(
-            f"{target} is held by run {holder.run_id} ({holder.command}, {holder.actor} on {holder.host}, "
-            f"since {holder.started_at:%Y-%m-%d %H:%M:%S} UTC)",
+            f"{holder.target} is held by run {holder.run_id} ({holder.command}, {holder.actor} "
+            f"on {holder.host}, since {holder.started_at:%Y-%m-%d %H:%M:%S} UTC)",
             hint=f"wait, or `pondctl runs cancel {holder.run_id}`",
         )
 

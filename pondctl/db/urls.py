@@ -48,6 +48,11 @@ class Address:
         return Path(unquote(name.removeprefix("file:")) if name.startswith("file:") else name)
 
     @property
+    def is_nearby(self) -> bool:
+        """Whether the server is named as one of this very machine."""
+        return _is_loopback(self.url)
+
+    @property
     def is_read_only(self) -> bool:
         """Whether the URL itself forbids to write."""
         return self.is_sqlite and (self.url.query.get("mode") == "ro" or "immutable" in self.url.query)
@@ -113,9 +118,13 @@ def _encrypted(url: sa.URL, *, freetds: bool) -> sa.URL:
     """Ask for encryption where the URL does not say otherwise."""
     option = "Encryption" if freetds else "Encrypt"
     said = any(key.lower() in ("encrypt", "encryption") for key in url.query)
-    if said or (freetds and (url.host or "").lower() in _LOOPBACK):
+    if said or (freetds and _is_loopback(url)):
         return url
     return url.update_query_dict({option: "require" if freetds else "yes"})
+
+
+def _is_loopback(url: sa.URL) -> bool:
+    return (url.host or "").lower() in _LOOPBACK
 
 
 def _is_freetds(driver: str) -> bool:
