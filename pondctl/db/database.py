@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, Self, TypeVar
+from typing import Final, Generic, Self, TypeVar
 
 import sqlalchemy as sa
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
@@ -126,20 +128,32 @@ class Database:
             reraise=True,
         )
         try:
-            done: tuple[T, Later] = again(self._attempt, work, writing)
+            done: tuple[T, Later] = again(self._attempt, work, writing, _Kept[T](secrets.token_hex(16)))
             return done
         except sa.exc.DBAPIError as error:
             raise diagnose(error).as_error() from error
         except sa.exc.TimeoutError as error:
             raise DatabaseUnavailableError("no database connection became free in time") from error
 
-    def _attempt(self, work: Callable[[Unit], T], writing: bool) -> tuple[T, Later]:
+    def _attempt(self, work: Callable[[Unit], T], writing: bool, kept: _Kept[T]) -> tuple[T, Later]:
         engines = (self.host_engine, self.state_engine)
-        with Unit(*engines, self.host_tables, self.own_tables, writing=writing) as unit:
+        with Unit(*engines, self.host_tables, self.own_tables, writing=writing, key=kept.key) as unit:
+            if kept.result is not None and self.is_one and unit.runs.has_kept(kept.key):
+                return kept.result
             result = work(unit)
-            if writing:
-                unit.commit()
-            return result, unit.later if writing else []
+            if not writing:
+                return result, []
+            kept.result = result, unit.later
+            unit.commit()
+            return kept.result
+
+
+@dataclass(slots=True)
+class _Kept(Generic[T]):
+    """What a unit gave before its commit failed: perhaps only the answer was lost."""
+
+    key: str
+    result: tuple[T, Later] | None = None
 
 
 # Nothing changes them, and the statements that are built once are built for these very objects.

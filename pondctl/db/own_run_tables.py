@@ -11,7 +11,8 @@ def run() -> tuple[Part, ...]:
     """One row a run, finished or not.
 
     `claim` is the lease: the target while the run lives, its own id afterwards. Unique and never
-    NULL, so that one index serves both databases.
+    NULL, so that one index serves both databases. `last_unit` is written with whatever the run writes:
+    it tells whether a commit was kept whose answer was lost.
     """
     return (
         row_id(),
@@ -38,6 +39,7 @@ def run() -> tuple[Part, ...]:
         moment("lease_until"),
         moment("finished_at", null=True),
         moment("notified_at", null=True),
+        word("last_unit", 32, null=True),
         sa.Index("ix_pondctl_run_finished", "finished_at"),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime
@@ -150,10 +151,13 @@ class Unit:
         own_tables: OwnTables,
         *,
         writing: bool,
+        key: str = "",
     ) -> None:
         self._host_engine = host_engine
         self._state_engine = state_engine
         self._writing = writing
+        # The same whenever it is redone.
+        self.key = key or secrets.token_hex(16)
         self._stack = ExitStack()
         self._opened: list[sa.Connection] = []
         self.later: list[Callable[[Unit], object]] = []

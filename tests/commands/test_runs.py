@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
-import sqlite3
 
 import pytest
-import sqlalchemy as sa
 
 from pondctl.sandbox import Fault, FaultKind
 from tests.pond_life import (
@@ -213,33 +211,4 @@ def test_a_dead_run_that_holds_no_device_is_ended_by_hand(world: World, how: str
     assert world.run("runs", "show", run_id, "-o", "json").json["state"] == "abandoned"
     assert world.run("runs", "resume", run_id).exit_code == 0
     assert_in_order(world, A)
-    assert world.run("audit", "verify").exit_code == 0
-
-
-def test_a_run_whose_beginning_was_kept_and_not_heard_of_is_not_held_by_another(world: World) -> None:
-    bulk = world.given(A)
-    world.thingspace.add(A, state="active", msisdn="12015550123")
-    begun: list[sa.Connection] = []
-
-    def note(connection: sa.Connection, _cursor: object, statement: str, *_: object) -> None:
-        if "run" in statement and statement.startswith("INSERT") and "lease_until" in statement:
-            begun.append(connection)
-
-    def lose(connection: sa.Connection) -> None:
-        if connection in begun:
-            sa.event.remove(sa.Engine, "commit", lose)
-            connection.connection.commit()
-            lost = sqlite3.OperationalError("the answer did not arrive")
-            lost.sqlite_errorcode = sqlite3.SQLITE_IOERR
-            raise sa.exc.OperationalError(None, None, lost)
-
-    sa.event.listen(sa.Engine, "before_cursor_execute", note)
-    sa.event.listen(sa.Engine, "commit", lose)
-    try:
-        assert world.run("sync-bulk", bulk).exit_code == 0
-    finally:
-        sa.event.remove(sa.Engine, "before_cursor_execute", note)
-
-    assert len(begun) == 1
-    assert [run["state"] for run in world.own("run")] == ["done"]
     assert world.run("audit", "verify").exit_code == 0

@@ -72,6 +72,7 @@ def _run() -> tuple[Part, ...]:
         moment("lease_until"),
         moment("finished_at", null=True),
         moment("notified_at", null=True),
+        word("last_unit", 32, null=True),
         sa.Index("ix_pondctl_run_finished", "finished_at"),
     )
 
