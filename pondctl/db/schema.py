@@ -18,6 +18,8 @@ from pondctl.errors import ConfigurationError, PermissionDeniedError, PondctlErr
 
 # The mark that the host's tables here were made by `db init`: on a second one they are not a stranger's.
 _MADE_HERE: Final = "host_tables_made_here"
+# Without it the batches behind a failed one are run too, and the last of them commits.
+_HOW_TO_RUN: Final = "-- For `sqlcmd -b`: it stops at the first error, and keeps none of the tables."
 
 
 def init_database(database: Database) -> None:
@@ -80,6 +82,8 @@ def upgrade_sql(database: Database, *, since: str = "base") -> str:
     names = database.own_tables.names
     dialect = "sqlite" if database.state_address.is_sqlite else "mssql"
     script = upgrade_script(dialect, names, since)
+    if dialect == "mssql":
+        script = f"{_HOW_TO_RUN}\n\n{script}"
     if names.schema is None or since != "base":
         return script
     literal = names.schema.replace("'", "''")
