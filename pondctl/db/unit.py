@@ -197,7 +197,7 @@ class Unit:
         """Commit the own tables, then the host's."""
         for name in ("state", "host"):
             if name in self.__dict__:
-                self.__dict__[name].commit()
+                _commit(self.__dict__[name])
 
     def afterwards(self, work: Callable[[Unit], object]) -> None:
         """Do `work`, on own tables, once the host's changes are safe: here, where they share this
@@ -211,6 +211,16 @@ class Unit:
         """UTC as the database sees it, naive."""
         now: datetime = self.state.execute(sa.select(utcnow())).scalar_one()
         return now
+
+
+def _commit(connection: sa.Connection) -> None:
+    try:
+        connection.commit()
+    except BaseException:
+        # SQLAlchemy takes the transaction for over: it would give the connection back with all that is not
+        # committed, and the next one to use it would commit that.
+        connection.invalidate()
+        raise
 
 
 _BREAKING = frozenset({Trouble.TIMEOUT, Trouble.CONNECTION})

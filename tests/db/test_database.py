@@ -110,6 +110,23 @@ def test_a_conflict_is_redone_and_then_sees_the_others_row(database: Database) -
     assert seen == [None, None], "the first try was rolled back whole"
 
 
+def test_what_a_failed_commit_leaves_is_committed_by_nobody_else(database: Database) -> None:
+    class CutError(Exception):
+        pass
+
+    def cut(_connection: sa.Connection) -> None:
+        sa.event.remove(sa.Engine, "commit", cut)
+        raise CutError
+
+    database.write(lambda unit: unit.meta.set("before", "1"))
+    sa.event.listen(sa.Engine, "commit", cut)
+    with pytest.raises(CutError):
+        database.write(lambda unit: unit.meta.set("a", "1"))
+    database.write(lambda unit: unit.meta.set("b", "1"))
+
+    assert [database.read(lambda unit, n=n: unit.meta.get(n)) for n in ("a", "b")] == [None, "1"]
+
+
 def test_reading_writes_nothing_whatever_it_tries(database: Database) -> None:
     database.read(lambda unit: unit.meta.set("a", "1"))
 
