@@ -136,16 +136,25 @@ class Database:
             raise DatabaseUnavailableError("no database connection became free in time") from error
 
     def _attempt(self, work: Callable[[Unit], T], writing: bool, kept: _Kept[T]) -> tuple[T, Later]:
-        engines = (self.host_engine, self.state_engine)
-        with Unit(*engines, self.host_tables, self.own_tables, writing=writing, key=kept.key) as unit:
-            if kept.result is not None and self.is_one and unit.runs.has_kept(kept.key):
+        with self._unit(kept.key, writing=writing) as unit:
+            if kept.result is not None and unit.runs.has_kept(kept.key):
                 return kept.result
             result = work(unit)
             if not writing:
                 return result, []
-            kept.result = result, unit.later
-            unit.commit()
-            return kept.result
+            given = result, unit.later
+            # What one of two databases has kept does not tell of the other.
+            kept.result = None if unit.spans_two else given
+            unit.commit(lambda: self._is_kept(kept.key))
+            return given
+
+    def _is_kept(self, key: str) -> bool:
+        with self._unit(key, writing=True) as unit:
+            return unit.runs.has_kept(key)
+
+    def _unit(self, key: str, *, writing: bool) -> Unit:
+        engines = (self.host_engine, self.state_engine)
+        return Unit(*engines, self.host_tables, self.own_tables, writing=writing, key=key)
 
 
 @dataclass(slots=True)

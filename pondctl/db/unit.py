@@ -193,11 +193,21 @@ class Unit:
         self._opened.append(connection)
         return connection
 
-    def commit(self) -> None:
-        """Commit the own tables, then the host's."""
-        for name in ("state", "host"):
-            if name in self.__dict__:
-                _commit(self.__dict__[name])
+    @property
+    def spans_two(self) -> bool:
+        """Whether it has written, or may have, to two databases."""
+        return "host" in self.__dict__ and self._host_engine is not self._state_engine
+
+    def commit(self, is_kept: Callable[[], bool]) -> None:
+        """Commit the own tables, then the host's; those too where only the answer of the first was lost."""
+        if "state" in self.__dict__:
+            try:
+                _commit(self.state)
+            except sa.exc.DBAPIError:
+                if not self.spans_two or not is_kept():
+                    raise
+        if self.spans_two:
+            _commit(self.host)
 
     def afterwards(self, work: Callable[[Unit], object]) -> None:
         """Do `work`, on own tables, once the host's changes are safe: here, where they share this

@@ -6,6 +6,7 @@ import re
 import sqlite3
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -105,3 +106,18 @@ def _told(world: World) -> Counter[tuple[Any, ...]]:
     said = [("log", row["M2MDeviceChangeId"], row["LogEntryDescription"]) for row in world.whole_log()]
     kept = [("outcome", row["device_change_id"], row["outcome"]) for row in world.own("outcome")]
     return Counter([*said, *kept])
+
+
+@pytest.mark.parametrize("number", range(1, COMMITS[sync] + 1))
+def test_own_tables_in_another_database_are_no_worse_off(world: World, tmp_path: Path, number: int) -> None:
+    world.settings["PONDCTL_DATABASE__STATE_URL"] = f"sqlite:///{tmp_path}/own.db"
+    assert world.run("db", "upgrade").exit_code == 0
+    go = sync(world)
+    with LostCommit(number) as lost:
+        exit_code = go().exit_code
+
+    assert (exit_code, lost.count >= number) == (3, True)
+    assert [run["state"] for run in world.run("runs", "list", "-o", "json").json] == ["done"]
+    assert [row["IsProcessed"] for row in world.rows(1)] == [True, False, True]
+    assert world.header(1)["Status"] == "PROCESSING"
+    assert world.run("audit", "verify").exit_code == 0
