@@ -256,7 +256,7 @@ def test_own_tables_commit_before_the_hosts(two: Callable[[], Database]) -> None
     )
     with unit:
         work(unit)
-        unit.commit()
+        unit.commit(lambda: False)
     other.close()
     assert two().read(lambda unit: unit.meta.get("a")) == "1"
 
