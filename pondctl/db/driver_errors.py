@@ -25,6 +25,12 @@ DRIVER_HINT = (
 )
 
 
+_CERTIFICATE_HINT = (
+    "this machine has to know who issued the server's certificate (`update-ca-certificates`); "
+    "HostNameInCertificate= in `database.url` says where it is made out for another name"
+)
+
+
 class IntegrityConflictError(PondctlError):
     """Two units wrote the same unique value; the unit is redone and then sees the other's row."""
 
@@ -124,6 +130,8 @@ class Diagnosis:
         kind, message, hint = _ERRORS.get(
             self.trouble, (PondctlError, "the database refused a statement", None)
         )
+        if self.trouble is Trouble.CONNECTION and "certificate" in self.words.lower():
+            hint = _CERTIFICATE_HINT
         return kind(f"{message}{what}: {self.words}", hint=hint)
 
 

@@ -98,6 +98,15 @@ def test_a_server_error_is_understood_by_number_and_state(
     assert "secret" not in found.as_error().message
 
 
+def test_a_certificate_that_is_not_trusted_comes_with_what_to_do() -> None:
+    words = "SSL Provider: [error::certificate verify failed:self-signed certificate] (-1) (SQLDriverConnect)"
+
+    found = diagnose(odbc("08001", f"[Microsoft][ODBC Driver 18 for SQL Server]{words}"))
+
+    assert found.trouble is Trouble.CONNECTION
+    assert "update-ca-certificates" in str(found.as_error().hint)
+
+
 def test_a_number_inside_the_words_is_not_the_number_of_the_error() -> None:
     found = diagnose(odbc("22003", f"{MICROSOFT}value (1205) is too large (8115) (SQLExecDirectW)"))
 
