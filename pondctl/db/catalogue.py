@@ -45,20 +45,18 @@ class Catalogue:
         if self._sqlite:
             query = sa.text("SELECT name FROM pragma_table_info(:name)").bindparams(_name("name", name))
             return set(self._connection.execute(query).scalars())
-        database, owner = _split(schema)
-        where = "TABLE_NAME = :name" + (" AND TABLE_SCHEMA = :owner" if owner else "")
-        prefix = f"{quote(database)}." if database else ""
-        query = sa.text(f"SELECT COLUMN_NAME FROM {prefix}INFORMATION_SCHEMA.COLUMNS WHERE {where}")
-        query = query.bindparams(_name("name", name), *([_name("owner", owner)] if owner else ()))
-        return set(self._connection.execute(query).scalars())
+        return set(self._connection.execute(_described("COLUMN_NAME", "COLUMNS", name, schema)).scalars())
 
     def shown_columns(self, table: sa.Table) -> set[str]:
         """The columns as a query shows them: also those of a synonym, or where the views say nothing."""
         nothing = sa.select(sa.text("*")).select_from(table).where(sa.false())
         return set(self._connection.execute(nothing).keys())
 
-    def leading_columns(self, name: str, schema: str | None) -> set[str]:
-        """The first column of each index, by which rows can be found quickly."""
+    def leading_columns(self, name: str, schema: str | None) -> set[str] | None:
+        """The first column of each index, by which rows can be found quickly; None where it is no table.
+
+        What stands behind a view or a synonym has indexes of its own.
+        """
         if self._sqlite:
             indexes = sa.text("SELECT name FROM pragma_index_list(:name)").bindparams(_name("name", name))
             first = sa.text("SELECT name FROM pragma_index_info(:name) WHERE seqno = 0")
@@ -67,6 +65,9 @@ class Catalogue:
                 for index in list(self._connection.execute(indexes).scalars())
                 for column in self._connection.execute(first.bindparams(_name("name", index))).scalars()
             }
+        kinds = self._connection.execute(_described("TABLE_TYPE", "TABLES", name, schema)).scalars()
+        if "BASE TABLE" not in set(kinds):
+            return None
         database, _ = _split(schema)
         prefix = f"{quote(database)}." if database else ""
         query = sa.text(
@@ -98,6 +99,16 @@ def full_name(name: str, schema: str | None) -> str:
 def quote(part: str) -> str:
     """One part of a name in brackets."""
     return f"[{part.replace(']', ']]')}]"
+
+
+def _described(what: str, view: str, name: str, schema: str | None) -> sa.TextClause:
+    database, owner = _split(schema)
+    prefix = f"{quote(database)}." if database else ""
+    # Where a name without a schema is looked for: a table of that name elsewhere is another one.
+    place = "= :owner" if owner else "IN (SCHEMA_NAME(), 'dbo')"
+    here = f"TABLE_NAME = :name AND TABLE_SCHEMA {place}"
+    query = sa.text(f"SELECT {what} FROM {prefix}INFORMATION_SCHEMA.{view} WHERE {here}")
+    return query.bindparams(_name("name", name), *([_name("owner", owner)] if owner else ()))
 
 
 def _split(schema: str | None) -> tuple[str | None, str | None]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from pondctl.db.batches import execute_many
-from pondctl.db.dialects import ROWS_A_STATEMENT, cut, utcnow
+from pondctl.db.dialects import ROWS_A_STATEMENT, begins_with, cut, utcnow
 from pondctl.db.host_tables import HostTable, HostTables
 from pondctl.db.records import ChangeLogEntry
 
@@ -51,7 +51,7 @@ class ChangeLog:
         query = (
             sa.select(row_id, sa.func.count())
             .where(log["BulkChangeId"] == bulk_change_id, row_id.is_not(None))
-            .where(log["LogEntryDescription"].startswith(beginning, autoescape=True))
+            .where(begins_with(log["LogEntryDescription"], beginning))
             .group_by(row_id)
             .order_by(row_id)
         )
@@ -69,7 +69,7 @@ class ChangeLog:
         """
         log = self._log
         row_id = log["M2MDeviceChangeId"]
-        such = log["LogEntryDescription"].startswith(beginning, autoescape=True)
+        such = begins_with(log["LogEntryDescription"], beginning)
         query = (
             sa.select(row_id)
             .where(log["BulkChangeId"] == bulk_change_id, row_id.is_not(None))

@@ -120,7 +120,7 @@ def _check_indexes(database: Database, host: HostTable) -> Iterator[Finding]:
         column = host.table.c[key].name
         if leading is None:
             yield Finding("note", host.key, "the server does not tell which indexes there are", "")
-        elif column not in leading:
+        elif column.lower() not in map(str.lower, leading):
             remedy = (
                 f"CREATE INDEX {quote(f'IX_{name}_{column}')} ON {full_name(name, schema)} ({quote(column)});"
             )

@@ -10,7 +10,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from pondctl.db.batches import chunks
-from pondctl.db.dialects import ROWS_A_STATEMENT
+from pondctl.db.dialects import ROWS_A_STATEMENT, contains
 from pondctl.db.host_tables import HostTables
 from pondctl.db.row_reads import read_rows, select_rows
 from pondctl.db.work_rows import is_failed, is_unsettled, is_work
@@ -90,7 +90,7 @@ class ChosenRows:
     def page_oddly_spelt(self, after_id: int, limit: int) -> list[NamedRow]:
         """The next open rows whose ICCID has blanks or dashes in it, in bulk changes that have not ended."""
         row = self._row
-        odd = sa.or_(*(row["ICCID"].contains(filler, autoescape=True) for filler in _FILLERS))
+        odd = sa.or_(*(contains(row["ICCID"], filler) for filler in _FILLERS))
         open_here = sa.and_(is_unsettled(row), self._header["Status"].not_in(_ENDS), row["Id"] > after_id)
         return self._named(sa.and_(odd, open_here), limit)
 

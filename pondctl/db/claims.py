@@ -38,7 +38,9 @@ class Claims:
         """
         if not claims:
             return set()
-        execute_many(self._connection, _insert(self._tables), [_row(claim) for claim in claims])
+        # In one order for everybody: two runs that claim the same devices do not wait for each other.
+        rows = [_row(claim) for claim in sorted(claims, key=lambda claim: claim.claim)]
+        execute_many(self._connection, _insert(self._tables), rows)
         holders = self.holders(claim.claim for claim in claims)
         return {claim.key for claim in claims if holders.get(claim.claim) == claim.key}
 
@@ -50,9 +52,10 @@ class Claims:
             found.update((row[0], StepKey(row[1], row[2])) for row in rows)
         return found
 
-    def renew(self, run_id: str) -> bool:
+    def renew(self, run_id: str, unit_key: str) -> bool:
         """Renew the lease of a run; False where it has ended, or was asked to. One statement of each turn."""
-        return self._connection.execute(_renew(self._tables), {"mine": run_id}).rowcount == 1
+        given = {"mine": run_id, "unit_key": unit_key}
+        return self._connection.execute(_renew(self._tables), given).rowcount == 1
 
     def give_back(self, ends: Sequence[ClaimEnd]) -> None:
         """Close claims of this run; one that was taken over meanwhile is left alone."""
@@ -134,8 +137,8 @@ def _holders(tables: OwnTables) -> sa.Select[Any]:
 def _renew(tables: OwnTables) -> sa.Update:
     r = tables.run.c
     alive = (r.run_id == sa.bindparam("mine"), r.state == RUNNING, r.cancel_requested == sa.false())
-    lease = {"heartbeat_at": utcnow(), "lease_until": utc_in(LEASE_SECONDS)}
-    return sa.update(tables.run).where(*alive).values(lease)
+    lease: dict[str, Any] = {"heartbeat_at": utcnow(), "lease_until": utc_in(LEASE_SECONDS)}
+    return sa.update(tables.run).where(*alive).values(lease | {"last_unit": sa.bindparam("unit_key")})
 
 
 @lru_cache(maxsize=8)

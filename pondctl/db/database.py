@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, Self, TypeVar
+from typing import Final, Generic, Self, TypeVar
 
 import sqlalchemy as sa
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
 
 from pondctl.db.columns import OwnNames
-from pondctl.db.driver_errors import PASSING, diagnose, is_connecting
+from pondctl.db.driver_errors import PASSING, Trouble, diagnose, is_connecting
 from pondctl.db.engine import build_engine, require_file
 from pondctl.db.host_tables import HostTables, build_host_tables
 from pondctl.db.own_tables import OwnTables
@@ -23,6 +25,9 @@ T = TypeVar("T")
 Later = list[Callable[[Unit], object]]
 
 _ATTEMPTS: Final = 6
+# Who lost to others is not refused: of many that meet again and again the same one can lose many times.
+_ATTEMPTS_AGAINST_OTHERS: Final = 10
+_LOST_TO_OTHERS: Final = (Trouble.BUSY, Trouble.CONFLICT)
 _SECONDS: Final = 60.0
 # Where nobody answers, Microsoft's driver itself tries for as long as it may before it says so.
 _CONNECTING_SECONDS: Final = 20.0
@@ -118,25 +123,46 @@ class Database:
     def _once(self, work: Callable[[Unit], T], writing: bool) -> tuple[T, Later]:
         again = Retrying(
             stop=_is_hopeless,
-            wait=wait_random_exponential(multiplier=0.05, max=2.0),
+            wait=wait_random_exponential(multiplier=0.05, max=1.0),
             retry=retry_if_exception(_passes),
             reraise=True,
         )
         try:
-            done: tuple[T, Later] = again(self._attempt, work, writing)
+            done: tuple[T, Later] = again(self._attempt, work, writing, _Kept[T](secrets.token_hex(16)))
             return done
         except sa.exc.DBAPIError as error:
             raise diagnose(error).as_error() from error
         except sa.exc.TimeoutError as error:
             raise DatabaseUnavailableError("no database connection became free in time") from error
 
-    def _attempt(self, work: Callable[[Unit], T], writing: bool) -> tuple[T, Later]:
-        engines = (self.host_engine, self.state_engine)
-        with Unit(*engines, self.host_tables, self.own_tables, writing=writing) as unit:
+    def _attempt(self, work: Callable[[Unit], T], writing: bool, kept: _Kept[T]) -> tuple[T, Later]:
+        with self._unit(kept.key, writing=writing) as unit:
+            if kept.result is not None and unit.runs.has_kept(kept.key):
+                return kept.result
             result = work(unit)
-            if writing:
-                unit.commit()
-            return result, unit.later if writing else []
+            if not writing:
+                return result, []
+            given = result, unit.later
+            # What one of two databases has kept does not tell of the other.
+            kept.result = None if unit.spans_two else given
+            unit.commit(lambda: self._is_kept(kept.key))
+            return given
+
+    def _is_kept(self, key: str) -> bool:
+        with self._unit(key, writing=True) as unit:
+            return unit.runs.has_kept(key)
+
+    def _unit(self, key: str, *, writing: bool) -> Unit:
+        engines = (self.host_engine, self.state_engine)
+        return Unit(*engines, self.host_tables, self.own_tables, writing=writing, key=key)
+
+
+@dataclass(slots=True)
+class _Kept(Generic[T]):
+    """What a unit gave before its commit failed: perhaps only the answer was lost."""
+
+    key: str
+    result: tuple[T, Later] | None = None
 
 
 # Nothing changes them, and the statements that are built once are built for these very objects.
@@ -153,7 +179,9 @@ def _host_tables(names: tuple[tuple[str, str], ...], service_provider_ids: froze
 def _is_hopeless(state: RetryCallState) -> bool:
     error = state.outcome.exception() if state.outcome else None
     longest = _CONNECTING_SECONDS if error is not None and is_connecting(error) else _SECONDS
-    return state.attempt_number >= _ATTEMPTS or (state.seconds_since_start or 0.0) >= longest
+    lost = isinstance(error, sa.exc.DBAPIError) and diagnose(error).trouble in _LOST_TO_OTHERS
+    most = _ATTEMPTS_AGAINST_OTHERS if lost else _ATTEMPTS
+    return state.attempt_number >= most or (state.seconds_since_start or 0.0) >= longest
 
 
 def _passes(error: BaseException) -> bool:

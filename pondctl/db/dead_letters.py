@@ -10,7 +10,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from pondctl.db.batches import chunks
-from pondctl.db.dialects import utc_in, utcnow
+from pondctl.db.dialects import contains, utc_in, utcnow
 from pondctl.db.own_tables import OwnTables
 from pondctl.db.records import DeadLetter, DeadLetterFilter, DeadLetterHead, NewDeadLetter
 from pondctl.errors import NotFoundError
@@ -169,15 +169,13 @@ class DeadLetters:
         }
         terms = [column == value for column, value in given.items() if value is not None]
         if which.text is not None:
-            terms.append(
-                sa.or_(*(c.contains(which.text, autoescape=True) for c in (t.body, t.attributes, t.reason)))
-            )
+            terms.append(sa.or_(*(contains(c, which.text) for c in (t.body, t.attributes, t.reason))))
         if which.within_seconds is not None:
             terms.append(t.created_at >= utc_in(-which.within_seconds))
         if which.older_than_seconds is not None:
             terms.append(t.created_at < utc_in(-which.older_than_seconds))
         if which.iccid is not None:
-            named = (c.contains(which.iccid, autoescape=True) for c in (t.body, t.attributes))
+            named = (contains(c, which.iccid) for c in (t.body, t.attributes))
             terms.append(sa.or_(*named, t.bulk_change_id.in_(which.iccid_bulk_changes)))
         return sa.and_(sa.true(), *terms)
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from pondctl.db.batches import chunks, execute_many
 from pondctl.db.device_mirror import mirror_active
-from pondctl.db.dialects import ROWS_A_STATEMENT, cut, utcnow
+from pondctl.db.dialects import ROWS_A_STATEMENT, begins_with, cut, utcnow
 from pondctl.db.host_tables import HostTable, HostTables
 from pondctl.db.records import NewDeviceChange
 from pondctl.db.row_reads import read_rows, select_rows
@@ -86,7 +86,7 @@ class DeviceChanges:
         row = self._row
         if not row.has("StatusDetails"):
             return False
-        said = row["StatusDetails"].startswith(f"{Category.RETRIES_EXHAUSTED}:", autoescape=True)
+        said = begins_with(row["StatusDetails"], f"{Category.RETRIES_EXHAUSTED}:")
         query = (
             sa.select(row["Id"]).where(row["BulkChangeId"] == bulk_change_id, is_failed(row), said).limit(1)
         )

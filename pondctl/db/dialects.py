@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -93,6 +94,21 @@ TEXT: Final[TypeEngine[str]] = sa.Unicode()
 def text(value: str) -> sa.BindParameter[str]:
     """A string that travels as nvarchar; a bare one inside a function call would be varchar."""
     return sa.literal(value, sa.Unicode())
+
+
+def begins_with(column: sa.ColumnElement[str], words: str) -> sa.ColumnElement[bool]:
+    """Whether it begins with just these words."""
+    return column.like(f"{_literal(words)}%", escape="/")
+
+
+def contains(column: sa.ColumnElement[str], words: str) -> sa.ColumnElement[bool]:
+    """Whether just these words stand in it."""
+    return column.like(f"%{_literal(words)}%", escape="/")
+
+
+def _literal(words: str) -> str:
+    # SQLAlchemy's own escape leaves out what SQL Server alone takes for a set of letters.
+    return re.sub(r"([%_\[/])", r"/\1", words)
 
 
 def cut(value: str, longest: int) -> str:

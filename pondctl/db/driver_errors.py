@@ -25,6 +25,12 @@ DRIVER_HINT = (
 )
 
 
+_CERTIFICATE_HINT = (
+    "this machine has to know who issued the server's certificate (`update-ca-certificates`); "
+    "HostNameInCertificate= in `database.url` says where it is made out for another name"
+)
+
+
 class IntegrityConflictError(PondctlError):
     """Two units wrote the same unique value; the unit is redone and then sees the other's row."""
 
@@ -54,16 +60,28 @@ PASSING = frozenset({Trouble.BUSY, Trouble.CONFLICT, Trouble.CONNECTION, Trouble
 # pyodbc gives the native number only inside the text: "[state] words (number) (function)".
 _NATIVE = re.compile(r"\((-?[0-9]+)\)(?= \(SQL|; \[|\Z)")
 _BY_NUMBER = {
-    **dict.fromkeys((1204, 1205, 1222, 3960, 3935, 41302, 41305, 41325), Trouble.BUSY),
+    **dict.fromkeys((701, 1204, 1205, 1222, 3960, 3935, 8645, 41302, 41305, 41325), Trouble.BUSY),
     # What a hosted server says while it is moved or is given too much.
     **dict.fromkeys((10928, 10929, 40197, 40501, 40613, 49918, 49919, 49920), Trouble.BUSY),
-    **dict.fromkeys((2627, 2601), Trouble.CONFLICT),
-    **dict.fromkeys((18456, 18452, 18470, 18487, 18488, 4060), Trouble.LOGIN),
-    **dict.fromkeys((229, 230, 262, 297, 300, 916, 1088, 2760, 15247), Trouble.PERMISSION),
+    # The server stops, starts or moves; the session was ended.
+    **dict.fromkeys((596, 927, 952, 976, 983, 6002, 6005, 17142, 17188, 18401), Trouble.CONNECTION),
+    # A table that somebody else has made in this very moment is a conflict too.
+    **dict.fromkeys((2627, 2601, 2714), Trouble.CONFLICT),
+    **dict.fromkeys((18456, 18452, 18470, 18487, 18488, 4060, 4064, 17892), Trouble.LOGIN),
+    **dict.fromkeys((229, 230, 262, 297, 300, 916, 1088, 2760, 3906, 15247), Trouble.PERMISSION),
     **dict.fromkeys((207, 208, 2812), Trouble.SCHEMA),
-    **dict.fromkeys((515, 547, 2628, 8152, 8115), Trouble.VALUE),
+    # 271, 4405, 4406: a computed column, a view that takes no rows; 3609, 3616: a trigger gave up.
+    **dict.fromkeys((206, 245, 257, 271, 515, 544, 547, 550, 1934), Trouble.VALUE),
+    **dict.fromkeys((2628, 3609, 3616, 4405, 4406, 8114, 8115, 8152), Trouble.VALUE),
     **dict.fromkeys((1101, 1105, 9002), Trouble.DISK_FULL),
 }
+# What FreeTDS itself says; beside it there may be the server's own word, and that counts.
+_BY_FREETDS = {
+    20003: Trouble.TIMEOUT,
+    **dict.fromkeys((20002, 20004, 20006, 20009, 20013, 20017, 20047), Trouble.CONNECTION),
+}
+# The numbers that a trigger of the host's may give its own errors; above are those of other servers.
+_OF_A_TRIGGER = range(50000, 1_000_000)
 _BY_STATE = {
     "40001": Trouble.BUSY,
     "HYT00": Trouble.TIMEOUT,
@@ -112,6 +130,8 @@ class Diagnosis:
         kind, message, hint = _ERRORS.get(
             self.trouble, (PondctlError, "the database refused a statement", None)
         )
+        if self.trouble is Trouble.CONNECTION and "certificate" in self.words.lower():
+            hint = _CERTIFICATE_HINT
         return kind(f"{message}{what}: {self.words}", hint=hint)
 
 
@@ -124,10 +144,11 @@ def diagnose(error: sa.exc.DBAPIError) -> Diagnosis:
     state = str(arguments[0]) if arguments and re.fullmatch("[0-9A-Z]{5}", str(arguments[0])) else None
     words = str(arguments[-1]) if arguments else "no words given"
     numbers = [int(number) for number in _NATIVE.findall(words)]
-    known = next((number for number in numbers if number in _BY_NUMBER), None)
-    if known is not None:
-        return Diagnosis(_BY_NUMBER[known], known, state, words)
-    trouble = _by_state(state)
+    for meaning in (_BY_NUMBER, _BY_FREETDS):
+        known = next((number for number in numbers if number in meaning), None)
+        if known is not None:
+            return Diagnosis(meaning[known], known, state, words)
+    trouble = Trouble.VALUE if any(n in _OF_A_TRIGGER for n in numbers) else _by_state(state)
     if trouble is Trouble.OTHER and state is not None and is_connecting(error):
         # Whoever listens there does not speak as SQL Server does.
         trouble = Trouble.CONNECTION

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from pondctl.db.odbc_types import keep_long_texts, type_parameters
 from pondctl.db.urls import Address
+from pondctl.db.whole_answers import read_whole_answers
 from pondctl.errors import ConfigurationError
 
 WRITING: Final = "pondctl_writing"
@@ -131,7 +132,8 @@ def _sqlserver_engine(address: Address) -> sa.Engine:
     if address.url.get_driver_name() == "pyodbc":
         # The driver manager would keep connections too, dead ones among them.
         engine.dialect.loaded_dbapi.pooling = False  # type: ignore[attr-defined]
-    sa.event.listen(engine, "connect", _limit_query_time)
+    sa.event.listen(engine, "connect", _make_ready)
+    read_whole_answers(engine)
     if address.freetds:
         keep_long_texts(engine)
     elif options:
@@ -139,7 +141,10 @@ def _sqlserver_engine(address: Address) -> sa.Engine:
     return engine
 
 
-def _limit_query_time(connection: Any, _record: object) -> None:
+def _make_ready(connection: Any, _record: object) -> None:
     # A driver that knows no query timeout is used without one.
     with contextlib.suppress(Exception):
         connection.timeout = _QUERY_SECONDS
+    # A server can be set not to tell how many rows were written, and that is compared with.
+    with contextlib.closing(connection.cursor()) as cursor:
+        cursor.execute("SET NOCOUNT OFF")

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 
 from pondctl.db.batches import chunks
-from pondctl.db.dialects import utc_in, utcnow
+from pondctl.db.dialects import begins_with, utc_in, utcnow
 from pondctl.db.own_tables import OwnTables
 
 
@@ -44,7 +44,7 @@ class Meta:
     def forget(self, prefix: str, older_seconds: float) -> None:
         """Drop what is kept under names that begin so, and was not written for that long."""
         t = self._table.c
-        old = sa.and_(t.name.startswith(prefix, autoescape=True), t.changed_at < utc_in(-older_seconds))
+        old = sa.and_(begins_with(t.name, prefix), t.changed_at < utc_in(-older_seconds))
         self._connection.execute(sa.delete(self._table).where(old))
 
     def remove(self, name: str) -> None:
@@ -55,7 +55,7 @@ class Meta:
         """What is kept under names that begin so: name, text, and seconds since it was written."""
         t = self._table.c
         query = sa.select(t.name, t.value, t.changed_at, utcnow())
-        found = self._connection.execute(query.where(t.name.startswith(prefix, autoescape=True)))
+        found = self._connection.execute(query.where(begins_with(t.name, prefix)))
         return [(name, value, (now - at).total_seconds()) for name, value, at, now in found]
 
     def account_size(self, account: str) -> int | None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from pondctl.db.batches import chunks
-from pondctl.db.dialects import utcnow
+from pondctl.db.dialects import begins_with, utcnow
 from pondctl.db.own_tables import OwnTables
 from pondctl.db.runs import RUNNING
 from pondctl.db.step_records import CLAIM_OPEN, StepKey, StepKind, StepState, UnresolvedWrite
@@ -76,9 +76,7 @@ class OpenIntents:
         """The bulk changes that live runs hold."""
         r = self._run.c
         prefix = "bulk_change:"
-        query = sa.select(r.claim).where(
-            r.claim.startswith(prefix, autoescape=True), r.lease_until > utcnow()
-        )
+        query = sa.select(r.claim).where(begins_with(r.claim, prefix), r.lease_until > utcnow())
         return {int(claim.removeprefix(prefix)) for claim in self._connection.execute(query).scalars()}
 
 

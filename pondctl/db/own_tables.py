@@ -9,7 +9,8 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from pondctl.db.columns import OwnNames, Part, big, flag, long_text, moment, number, row_id, word
+from pondctl.db.columns import OwnNames, Part, big, long_text, moment, number, row_id, word
+from pondctl.db.own_run_tables import outcome, run, step
 
 # The newest migration: a database that says anything else is older or newer than this program.
 REVISIONS: Final = ("0001",)
@@ -22,9 +23,9 @@ class OwnTables:
     def __init__(self, names: OwnNames) -> None:
         self.names = names
         self.metadata = sa.MetaData(schema=names.schema)
-        self.run = self._table("run", *_run())
-        self.outcome = self._table("outcome", *_outcome())
-        self.step = self._table("step", *_step())
+        self.run = self._table("run", *run())
+        self.outcome = self._table("outcome", *outcome())
+        self.step = self._table("step", *step())
         self.message = self._table("message", *_message())
         self.dead_letter = self._table("dead_letter", *_dead_letter())
         self.pace = self._table("pace", *_pace())
@@ -46,84 +47,9 @@ class OwnTables:
         return sa.Table(self.names.of(name), self.metadata, *parts)
 
 
-def _run() -> tuple[Part, ...]:
-    # `claim` is the lease: the target while the run lives, its own id afterwards. Unique and never
-    # NULL, so that one index serves both databases.
-    return (
-        row_id(),
-        word("run_id", 64, unique=True),
-        word("claim", 200, unique=True),
-        word("command", 50),
-        word("target", 200, null=True),
-        word("state", 20),
-        word("actor", 200),
-        word("host", 200),
-        word("host_key", 200),
-        number("pid"),
-        sa.Column("process_started", sa.Float(), nullable=False),
-        word("profile", 100),
-        long_text("reason"),
-        long_text("arguments", null=False),
-        long_text("counts"),
-        long_text("error"),
-        word("error_code", 40, null=True),
-        flag("cancel_requested"),
-        long_text("cancel_reason"),
-        moment("started_at"),
-        moment("heartbeat_at"),
-        moment("lease_until"),
-        moment("finished_at", null=True),
-        moment("notified_at", null=True),
-        sa.Index("ix_pondctl_run_finished", "finished_at"),
-    )
-
-
-def _outcome() -> tuple[Part, ...]:
-    return (
-        row_id(),
-        word("run_id", 64),
-        word("iccid", 50),
-        big("device_change_id", null=True),
-        word("outcome", 20),
-        word("category", 40, null=True),
-        word("carrier_state", 100, null=True),
-        word("msisdn", 50, null=True),
-        long_text("detail"),
-        sa.Index("ix_pondctl_outcome_run", "run_id", "id"),
-        sa.Index("ix_pondctl_outcome_iccid", "iccid"),
-    )
-
-
-def _step() -> tuple[Part, ...]:
-    # `claim` is `device:ICCID` while the step is open or unknown, its own name afterwards.
-    return (
-        row_id(),
-        word("claim", 200, unique=True),
-        word("run_id", 64),
-        big("sequence"),
-        word("carrier", 20),
-        word("operation", 20),
-        word("kind", 40),
-        word("iccid", 50),
-        number("service_provider_id"),
-        big("device_change_id", null=True),
-        big("bulk_change_id", null=True),
-        long_text("intent", null=False),
-        word("state", 20),
-        word("category", 40, null=True),
-        long_text("answer"),
-        long_text("detail"),
-        moment("opened_at"),
-        moment("sent_at", null=True),
-        moment("cut_at", null=True),
-        moment("closed_at", null=True),
-        sa.Index("ix_pondctl_step_run", "run_id", "sequence"),
-        sa.Index("ix_pondctl_step_iccid", "iccid", "id"),
-        sa.Index("ix_pondctl_step_state", "state", "id"),
-    )
-
-
 def _message() -> tuple[Part, ...]:
+    # The index of what is due says all that picking asks: who had to look into the row too would, on SQL
+    # Server, hold the one while waiting for the other, against somebody who changes both.
     return (
         row_id(),
         word("message_key", 64, unique=True),
@@ -142,7 +68,7 @@ def _message() -> tuple[Part, ...]:
         long_text("error"),
         moment("created_at"),
         moment("changed_at"),
-        sa.Index("ix_pondctl_message_due", "state", "visible_at", "id"),
+        sa.Index("ix_pondctl_message_due", "state", "queue", "visible_at", "id"),
         sa.Index("ix_pondctl_message_bulk_change", "bulk_change_id"),
         sa.Index("ix_pondctl_message_receipt", "receipt"),
     )

@@ -70,12 +70,14 @@ class PackageRows:
 
     def correct(self, fixes: Sequence[PackageFix]) -> set[int]:
         """Write the status (and the type); returns the ids of those that still said what was seen."""
-        now = self._statuses([fix.row_id for fix in fixes])
-        good = [fix for fix in fixes if now.get(fix.row_id) == fix.was]
+        before = self._statuses(fix.row_id for fix in fixes)
+        good = [fix for fix in fixes if before.get(fix.row_id) == fix.was]
         for typed in (True, False):
             alike = [fix for fix in good if (fix.package_type_id is not None) is typed]
             execute_many(self._connection, self._update(typed), [_parameters(fix) for fix in alike])
-        return {fix.row_id for fix in good}
+        # Somebody else may have written in between, and drivers do not tell which of many rows were hit.
+        after = self._statuses(fix.row_id for fix in good)
+        return {fix.row_id for fix in good if after.get(fix.row_id, "").rstrip(" ") == fix.becomes}
 
     def add_missing(self, rows: Sequence[RatePlanRow]) -> set[tuple[str, str]]:
         """Write packages that have no row yet; returns (ICCID, package id) of those that had none."""

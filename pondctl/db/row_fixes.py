@@ -37,6 +37,11 @@ class RowFix:
     details: str | None
 
     @property
+    def leaves(self) -> SeenRow:
+        """What the row says once it is settled."""
+        return SeenRow(self.seen.msisdn if self.msisdn is None else self.msisdn, True, False)
+
+    @property
     def shape(self) -> tuple[object, ...]:
         """Fixes of one shape share a statement: NULLs stand in its text, never in a parameter."""
         seen = self.seen
@@ -54,8 +59,8 @@ class RowFixes:
 
     def settle(self, fixes: Sequence[RowFix]) -> set[int]:
         """Settle the rows as done; returns the ids of those that still said what was seen."""
-        now = self._now([fix.row_id for fix in fixes])
-        good = [fix for fix in fixes if now.get(fix.row_id) == fix.seen]
+        before = self._now(fixes)
+        good = [fix for fix in fixes if before.get(fix.row_id) == fix.seen]
         numbers = [(fix.row_id, fix.msisdn) for fix in good if fix.msisdn is not None]
         if numbers:
             mirror_active(self._connection, self._tables, numbers, over=True)
@@ -64,13 +69,15 @@ class RowFixes:
             by_shape.setdefault(fix.shape, []).append(fix)
         for alike in by_shape.values():
             execute_many(self._connection, self._update(alike[0]), [_parameters(fix) for fix in alike])
-        return {fix.row_id for fix in good}
+        # Somebody else may have written in between, and drivers do not tell which of many rows were hit.
+        after = self._now(good)
+        return {fix.row_id for fix in good if after.get(fix.row_id) == fix.leaves}
 
-    def _now(self, ids: Iterable[int]) -> Mapping[int, SeenRow]:
+    def _now(self, fixes: Iterable[RowFix]) -> Mapping[int, SeenRow]:
         row = self._row
         columns = (row["Id"], row["MSISDN"], row["IsProcessed"], row["HasErrors"])
         found: dict[int, SeenRow] = {}
-        for chunk in chunks(ids):
+        for chunk in chunks(fix.row_id for fix in fixes):
             query = sa.select(*columns).where(row["Id"].in_(chunk), row.alive())
             found.update((r[0], SeenRow(*r[1:])) for r in self._connection.execute(query))
         return found

@@ -26,7 +26,9 @@ class Runs:
         self._connection = connection
         self._table = tables.run
 
-    def claim(self, new: NewRun, is_alive: Callable[[int, float], bool]) -> str | None:
+    def claim(
+        self, new: NewRun, is_alive: Callable[[int, float], bool], unit_key: str | None = None
+    ) -> str | None:
         """Start a run, and hold its target until it is finished or its heartbeat stops.
 
         Returns the id of a dead run that held the target. Raises `BusyError` naming a live holder:
@@ -50,20 +52,32 @@ class Runs:
             "arguments": json.dumps(dict(new.arguments), default=str),
             "cancel_requested": False,
             "started_at": utcnow(),
-            **_alive(),
+            **_alive(unit_key),
         }
         # Lost to another claim in this very moment: the conflict redoes the unit, which then sees it.
         self._connection.execute(sa.insert(self._table).inline().values(values))
         return dead
 
-    def heartbeat(self, run_id: str) -> bool:
+    def heartbeat(self, run_id: str, unit_key: str | None = None) -> bool:
         """Renew the lease. False: another run has taken over, or this one was asked to stop."""
         t = self._table.c
-        update = sa.update(self._table).where(t.run_id == run_id, t.state == RUNNING).values(_alive())
+        update = sa.update(self._table).where(t.run_id == run_id, t.state == RUNNING)
+        update = update.values(_alive(unit_key))
         if self._connection.execute(update).rowcount == 0:
             return False
         asked = sa.select(t.cancel_requested).where(t.run_id == run_id)
         return not self._connection.execute(asked).scalar_one()
+
+    def mark(self, run_id: str, unit_key: str) -> None:
+        """Write with what is about to be written which unit it is."""
+        update = sa.update(self._table).where(self._table.c.run_id == run_id)
+        self._connection.execute(update.values(last_unit=unit_key))
+
+    def has_kept(self, unit_key: str) -> bool:
+        """Whether that unit was committed. Who is still about to do it is waited for: this is a write."""
+        t = self._table.c
+        update = sa.update(self._table).where(t.last_unit == unit_key).values(last_unit=t.last_unit)
+        return self._connection.execute(update).rowcount == 1
 
     def finish(
         self, run_id: str, state: str, counts: Mapping[Any, int], error: str | None, code: str | None = None
@@ -128,8 +142,8 @@ class Runs:
             if self._end(holder.run_id, silent, ABANDONED, error="its process or its heartbeat ended"):
                 return holder.run_id
         raise BusyError(
-            f"{target} is held by run {holder.run_id} ({holder.command}, {holder.actor} on {holder.host}, "
-            f"since {holder.started_at:%Y-%m-%d %H:%M:%S} UTC)",
+            f"{target} is held by run {holder.run_id} ({holder.command}, {holder.actor} "
+            f"on {holder.host}, since {holder.started_at:%Y-%m-%d %H:%M:%S} UTC)",
             hint=f"wait, or `pondctl runs cancel {holder.run_id}`",
         )
 
@@ -152,8 +166,9 @@ class Runs:
         return [_record(row._asdict()) for row in self._connection.execute(query)]
 
 
-def _alive() -> dict[str, Any]:
-    return {"heartbeat_at": utcnow(), "lease_until": utc_in(LEASE_SECONDS)}
+def _alive(unit_key: str | None) -> dict[str, Any]:
+    lease = {"heartbeat_at": utcnow(), "lease_until": utc_in(LEASE_SECONDS)}
+    return lease if unit_key is None else lease | {"last_unit": unit_key}
 
 
 def _record(row: dict[str, Any]) -> RunRecord:

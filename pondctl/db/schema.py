@@ -14,10 +14,12 @@ from pondctl.db.migrate import upgrade_script, upgrade_to_head
 from pondctl.db.own_tables import REVISIONS
 from pondctl.db.unit import Unit
 from pondctl.db.version import find_revision
-from pondctl.errors import PermissionDeniedError, PondctlError, SchemaError
+from pondctl.errors import ConfigurationError, PermissionDeniedError, PondctlError, SchemaError
 
 # The mark that the host's tables here were made by `db init`: on a second one they are not a stranger's.
 _MADE_HERE: Final = "host_tables_made_here"
+# Without it the batches behind a failed one are run too, and the last of them commits.
+_HOW_TO_RUN: Final = "-- For `sqlcmd -b`: it stops at the first error, and keeps none of the tables."
 
 
 def init_database(database: Database) -> None:
@@ -26,6 +28,11 @@ def init_database(database: Database) -> None:
     On any database but SQLite it raises `SchemaError` when there is a table that neither
     belongs to pondctl nor was made by this.
     """
+    for address in (database.host_address, database.state_address):
+        if address.is_read_only:
+            raise ConfigurationError(
+                f"the URL of {address.file} opens it to be read only: nothing can be made in it"
+            )
     file = database.host_address.file
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -75,6 +82,8 @@ def upgrade_sql(database: Database, *, since: str = "base") -> str:
     names = database.own_tables.names
     dialect = "sqlite" if database.state_address.is_sqlite else "mssql"
     script = upgrade_script(dialect, names, since)
+    if dialect == "mssql":
+        script = f"{_HOW_TO_RUN}\n\n{script}"
     if names.schema is None or since != "base":
         return script
     literal = names.schema.replace("'", "''")

@@ -20,13 +20,17 @@ _ASKS_FOR_IT: Final = ("yes", "true", "mandatory", "strict", "require", "1")
 
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
-    """`encrypted` is None where neither server nor URL tells; `ahead_seconds` is None for a local file."""
+    """`encrypted` is None where neither server nor URL tells; `ahead_seconds` is None for a local file.
+
+    `nearby`: nothing leaves this machine on the way there.
+    """
 
     server: str
     driver: str
     encrypted: bool | None
     told_by_server: bool
     ahead_seconds: float | None
+    nearby: bool = False
 
 
 def describe_server(database: Database) -> ServerFacts:
@@ -48,6 +52,7 @@ def describe_server(database: Database) -> ServerFacts:
         _asked_for(address) if told is None else told,
         told is not None,
         ahead,
+        address.is_nearby,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime
@@ -150,10 +151,13 @@ class Unit:
         own_tables: OwnTables,
         *,
         writing: bool,
+        key: str = "",
     ) -> None:
         self._host_engine = host_engine
         self._state_engine = state_engine
         self._writing = writing
+        # The same whenever it is redone.
+        self.key = key or secrets.token_hex(16)
         self._stack = ExitStack()
         self._opened: list[sa.Connection] = []
         self.later: list[Callable[[Unit], object]] = []
@@ -189,11 +193,21 @@ class Unit:
         self._opened.append(connection)
         return connection
 
-    def commit(self) -> None:
-        """Commit the own tables, then the host's."""
-        for name in ("state", "host"):
-            if name in self.__dict__:
-                self.__dict__[name].commit()
+    @property
+    def spans_two(self) -> bool:
+        """Whether it has written, or may have, to two databases."""
+        return "host" in self.__dict__ and self._host_engine is not self._state_engine
+
+    def commit(self, is_kept: Callable[[], bool]) -> None:
+        """Commit the own tables, then the host's; those too where only the answer of the first was lost."""
+        if "state" in self.__dict__:
+            try:
+                _commit(self.state)
+            except sa.exc.DBAPIError:
+                if not self.spans_two or not is_kept():
+                    raise
+        if self.spans_two:
+            _commit(self.host)
 
     def afterwards(self, work: Callable[[Unit], object]) -> None:
         """Do `work`, on own tables, once the host's changes are safe: here, where they share this
@@ -207,6 +221,16 @@ class Unit:
         """UTC as the database sees it, naive."""
         now: datetime = self.state.execute(sa.select(utcnow())).scalar_one()
         return now
+
+
+def _commit(connection: sa.Connection) -> None:
+    try:
+        connection.commit()
+    except BaseException:
+        # SQLAlchemy takes the transaction for over: it would give the connection back with all that is not
+        # committed, and the next one to use it would commit that.
+        connection.invalidate()
+        raise
 
 
 _BREAKING = frozenset({Trouble.TIMEOUT, Trouble.CONNECTION})

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote, unquote
 
 import sqlalchemy as sa
 
@@ -17,6 +18,8 @@ from pondctl.errors import ConfigurationError
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1", ".", "(local)")
 _PYODBC: Final = "mssql+pyodbc"
 _MICROSOFT: Final = "ODBC Driver 18 for SQL Server"
+# What SQLite takes of a file in the form of a URI only.
+_URI_OPTIONS: Final = frozenset({"mode", "immutable"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,20 @@ class Address:
     @property
     def file(self) -> Path | None:
         """The SQLite file."""
-        return Path(self.url.database) if self.is_sqlite and self.url.database else None
+        name = self.url.database
+        if not self.is_sqlite or not name:
+            return None
+        return Path(unquote(name.removeprefix("file:")) if name.startswith("file:") else name)
+
+    @property
+    def is_nearby(self) -> bool:
+        """Whether the server is named as one of this very machine."""
+        return _is_loopback(self.url)
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether the URL itself forbids to write."""
+        return self.is_sqlite and (self.url.query.get("mode") == "ro" or "immutable" in self.url.query)
 
 
 def read_url(text: str) -> Address:
@@ -67,12 +83,18 @@ def read_url(text: str) -> Address:
 
 
 def _sqlite(url: sa.URL) -> Address:
-    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
+    in_memory = url.database == ":memory:" or url.query.get("mode") == "memory"
+    if not url.database or in_memory or url.database.startswith("file:"):
         raise ConfigurationError(
             "database.url names no file",
             hint="a database in memory is seen by one connection only: write sqlite:////folder/file.db",
         )
-    return Address(url.set(drivername="sqlite+pysqlite"))
+    url = url.set(drivername="sqlite+pysqlite")
+    if _URI_OPTIONS & url.query.keys():
+        # Else they would become a part of the file's name, or be passed over.
+        name = f"file:{quote(str(Path(url.database or '').absolute()))}"
+        url = url.set(database=name).update_query_dict({"uri": "true"})
+    return Address(url)
 
 
 def _pyodbc(url: sa.URL) -> Address:
@@ -96,9 +118,13 @@ def _encrypted(url: sa.URL, *, freetds: bool) -> sa.URL:
     """Ask for encryption where the URL does not say otherwise."""
     option = "Encryption" if freetds else "Encrypt"
     said = any(key.lower() in ("encrypt", "encryption") for key in url.query)
-    if said or (freetds and (url.host or "").lower() in _LOOPBACK):
+    if said or (freetds and _is_loopback(url)):
         return url
     return url.update_query_dict({option: "require" if freetds else "yes"})
+
+
+def _is_loopback(url: sa.URL) -> bool:
+    return (url.host or "").lower() in _LOOPBACK
 
 
 def _is_freetds(driver: str) -> bool:

@@ -21,7 +21,7 @@ A = ICCIDS[0]
 def queue(world: World, sqs: SqsServer, tmp_path: Path) -> QueueWorld:
     built = QueueWorld(world, sqs)
     built.settings["PONDCTL_DATABASE__STATE_URL"] = f"sqlite:///{tmp_path}/own.db"
-    assert world.run("db", "init", **built.settings).exit_code == 0
+    assert world.run("db", "upgrade", **built.settings).exit_code == 0
     return built
 
 
@@ -35,7 +35,7 @@ def killed_before_the_host_has(status: str) -> Iterator[None]:
     about_to: set[sa.Connection] = set()
 
     def note(connection: sa.Connection, _cursor: object, statement: str, given: object, *_: object) -> None:
-        if statement.startswith('UPDATE "BulkChange"') and status in str(given):
+        if statement.startswith(('UPDATE "BulkChange"', "UPDATE [BulkChange]")) and status in str(given):
             about_to.add(connection)
 
     def commit(connection: sa.Connection) -> None:
@@ -77,7 +77,7 @@ def test_killed_between_giving_up_and_closing_the_header_the_next_delivery_close
     queue = QueueWorld(world, sqs)
     if apart:
         queue.settings["PONDCTL_DATABASE__STATE_URL"] = f"sqlite:///{tmp_path}/own.db"
-        assert world.run("db", "init", **queue.settings).exit_code == 0
+        assert world.run("db", "upgrade", **queue.settings).exit_code == 0
     world.thingspace.add(A, state="pending activation")
     bulk = world.given(A)
     body = json.dumps({"pondctl": {"key": "k-1", "pending_since": "2026-11-01T00:00:00Z"}})

@@ -93,7 +93,8 @@ class _SqlServer:
     class dialect:  # noqa: N801 - as SQLAlchemy names it
         name = "mssql"
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str = "BASE TABLE") -> None:
+        self.kind = kind
         self.asked: list[str] = []
 
     def execute(self, query: object) -> _SqlServer:
@@ -101,7 +102,7 @@ class _SqlServer:
         return self
 
     def scalars(self) -> list[str]:
-        return []
+        return [self.kind] if "TABLE_TYPE" in self.asked[-1] else []
 
     def first(self) -> tuple[int, int]:
         return 1, 0
@@ -128,3 +129,10 @@ def test_sql_server_is_asked_in_views_that_every_server_has() -> None:
     assert "[otherdb].sys.index_columns" in asked
     assert "HAS_PERMS_BY_NAME(:name, 'OBJECT', :right_1)" in asked
     assert "sys.schemas" in asked
+
+
+def test_a_view_has_no_indexes_to_miss() -> None:
+    server = _SqlServer("VIEW")
+
+    assert Catalogue(server).leading_columns("X", None) is None  # type: ignore[arg-type] # as above
+    assert "TABLE_NAME = :name AND TABLE_SCHEMA IN (SCHEMA_NAME(), 'dbo')" in server.asked[0]

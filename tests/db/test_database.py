@@ -62,7 +62,7 @@ def test_a_database_that_stays_busy_ends_the_run(quick: Database) -> None:
         quick.write(work)
 
     other.close()
-    assert len(calls) == 6
+    assert len(calls) == 10
 
 
 def test_what_a_unit_did_before_trouble_is_not_kept_twice(quick: Database) -> None:
@@ -108,6 +108,23 @@ def test_a_conflict_is_redone_and_then_sees_the_others_row(database: Database) -
     database.write(work)
 
     assert seen == [None, None], "the first try was rolled back whole"
+
+
+def test_what_a_failed_commit_leaves_is_committed_by_nobody_else(database: Database) -> None:
+    class CutError(Exception):
+        pass
+
+    def cut(_connection: sa.Connection) -> None:
+        sa.event.remove(sa.Engine, "commit", cut)
+        raise CutError
+
+    database.write(lambda unit: unit.meta.set("before", "1"))
+    sa.event.listen(sa.Engine, "commit", cut)
+    with pytest.raises(CutError):
+        database.write(lambda unit: unit.meta.set("a", "1"))
+    database.write(lambda unit: unit.meta.set("b", "1"))
+
+    assert [database.read(lambda unit, n=n: unit.meta.get(n)) for n in ("a", "b")] == [None, "1"]
 
 
 def test_reading_writes_nothing_whatever_it_tries(database: Database) -> None:
@@ -239,7 +256,7 @@ def test_own_tables_commit_before_the_hosts(two: Callable[[], Database]) -> None
     )
     with unit:
         work(unit)
-        unit.commit()
+        unit.commit(lambda: False)
     other.close()
     assert two().read(lambda unit: unit.meta.get("a")) == "1"
 

@@ -71,6 +71,18 @@ def odbc(state: str, words: str) -> sa.exc.DBAPIError:
         ("22001", "String data, right truncation (0) (SQLExecute)", Trouble.VALUE, SchemaError),
         ("42000", "is not currently available (40613)", Trouble.BUSY, DatabaseUnavailableError),
         ("42000", "Cannot open database. (4060) (SQLDriverConnect)", Trouble.LOGIN, AuthenticationError),
+        ("01000", "Unexpected EOF from the server (20017)", Trouble.CONNECTION, DatabaseUnavailableError),
+        (
+            "08S01",
+            "Unable to connect (20009) (SQLDriverConnect)",
+            Trouble.CONNECTION,
+            DatabaseUnavailableError,
+        ),
+        ("42000", "connection failed (20002); [28000] no (18456)", Trouble.LOGIN, AuthenticationError),
+        ("HY000", "the session is in the kill state (596)", Trouble.CONNECTION, DatabaseUnavailableError),
+        ("42000", "the trigger says no (50000) (SQLMoreResults)", Trouble.VALUE, SchemaError),
+        ("42000", "The transaction ended in the trigger (3609)", Trouble.VALUE, SchemaError),
+        ("42S01", "There is already an object (2714) (SQLExecDirectW)", Trouble.CONFLICT, PondctlError),
         ("HY000", "no such function (195) (SQLExecDirectW)", Trouble.OTHER, PondctlError),
         ("IM002", "Data source name not found (0) (SQLDriverConnect)", Trouble.DRIVER, ConfigurationError),
         ("01000", "Can't open lib 'x' : file not found (0)", Trouble.DRIVER, ConfigurationError),
@@ -84,6 +96,15 @@ def test_a_server_error_is_understood_by_number_and_state(
     assert found.trouble is trouble
     assert isinstance(found.as_error(), error)
     assert "secret" not in found.as_error().message
+
+
+def test_a_certificate_that_is_not_trusted_comes_with_what_to_do() -> None:
+    words = "SSL Provider: [error::certificate verify failed:self-signed certificate] (-1) (SQLDriverConnect)"
+
+    found = diagnose(odbc("08001", f"[Microsoft][ODBC Driver 18 for SQL Server]{words}"))
+
+    assert found.trouble is Trouble.CONNECTION
+    assert "update-ca-certificates" in str(found.as_error().hint)
 
 
 def test_a_number_inside_the_words_is_not_the_number_of_the_error() -> None:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from pondctl.db.database import Database
 from pondctl.db.package_rows import PackageFix
+from pondctl.db.records import NewDeviceChange
 from pondctl.db.row_fixes import RowFix, SeenRow
 from pondctl.db.step_records import (
     NewClaim,
@@ -283,3 +284,23 @@ def test_headers_are_read_in_pages(database: Database, given: GivenBulkChange) -
 
     assert database.read(lambda unit: unit.compared_rows.headers(0, 10)) == [(one, "NEW", 2), (two, "NEW", 4)]
     assert database.read(lambda unit: unit.compared_rows.headers(one, 10)) == [(two, "NEW", 4)]
+
+
+def test_a_row_that_somebody_else_wrote_to_meanwhile_was_not_mended(sqlite_url: str) -> None:
+    database = Database.open(sqlite_url)
+    # Stands for a writer in between, whom SQL Server lets in.
+    table, plan = '"M2M_DeviceChange"', '"PondDeviceCarrierRatePlan"'
+    for name, after, change in (
+        ("other_number", table, f"{table} SET \"MSISDN\" = '2'"),
+        ("other_status", plan, f"{plan} SET \"Status\" = 'SUSPENDED'"),
+    ):
+        trigger = f'CREATE TRIGGER {name} AFTER UPDATE ON {after} BEGIN UPDATE {change} WHERE "Id" = 2; END'
+        database.write(lambda unit, trigger=trigger: unit.host.exec_driver_sql(trigger).close())
+    rows = [NewDeviceChange(iccid, None) for iccid in (ICCID, OTHER)]
+    database.write(lambda unit: unit.device_changes.add(1, rows, created_by="somebody"))
+    database.write(lambda unit: unit.package_rows.add_missing([new_package("a"), new_package("b")]))
+    fixes = [PackageFix(row_id, "ACTIVE", "TERMINATED", None) for row_id in (1, 2)]
+
+    assert settle(database, *(RowFix(row_id, OPEN, NUMBER, None) for row_id in (1, 2))) == {1}
+    assert database.write(lambda unit: unit.package_rows.correct(fixes)) == {1}
+    database.close()

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from pondctl.db.database import Database
 from pondctl.db.dialects import utc_in
 from pondctl.db.records import NewRun
+from pondctl.db.unit import Unit
 from pondctl.errors import BusyError, NotFoundError
 from pondctl.models import Outcome
 
@@ -179,3 +180,18 @@ def test_runs_are_listed_newest_first(database: Database) -> None:
     assert names(limit=1) == ["run-3"]
     assert names(state="done") == ["run-2"]
     assert names(command="activate") == []
+
+
+def test_what_was_kept_is_known_by_the_unit_that_wrote_it(database: Database) -> None:
+    claim(database, "run-1")
+
+    def beat(unit: Unit) -> str:
+        unit.runs.heartbeat("run-1", unit.key)
+        return unit.key
+
+    key = database.write(beat)
+    lost = database.read(beat)
+
+    assert [database.read(lambda unit, k=k: unit.runs.has_kept(k)) for k in (key, lost)] == [True, False]
+    database.write(lambda unit: unit.runs.heartbeat("run-1"))
+    assert database.read(lambda unit: unit.runs.has_kept(key)), "a heartbeat beside it hides nothing"

@@ -132,6 +132,7 @@ def test_a_dba_gets_the_schema_and_the_tables_in_one_script() -> None:
     script = upgrade_sql(database)
 
     assert script.startswith("IF SCHEMA_ID('its own') IS NULL EXEC('CREATE SCHEMA [its own]');")
+    assert "sqlcmd -b" in script
     assert "CREATE TABLE [its own].run" in script
     assert "GO" in script
 

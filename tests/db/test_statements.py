@@ -12,7 +12,7 @@ from pondctl.db.change_log import ChangeLog
 from pondctl.db.database import Database
 from pondctl.db.dead_letters import DeadLetters
 from pondctl.db.device_changes import DeviceChanges
-from pondctl.db.dialects import DATETIME, text, utc_in, utcnow
+from pondctl.db.dialects import DATETIME, begins_with, contains, text, utc_in, utcnow
 from pondctl.db.messages import Messages
 from pondctl.db.meta import Meta
 from pondctl.db.outcomes import Outcomes
@@ -77,3 +77,23 @@ def test_a_time_travels_as_text_because_drivers_cut_its_fraction_off() -> None:
 def test_the_check_itself_finds_what_a_server_would_refuse(statement: sa.Select[object]) -> None:
     with pytest.raises(AssertionError):
         compile_for_sql_server(statement, {})
+
+
+@pytest.mark.parametrize(("words", "literal"), [("[x]", "/[x]"), ("50%_", "50/%/_"), ("a/b", "a//b")])
+def test_words_that_are_looked_for_are_no_pattern(words: str, literal: str) -> None:
+    column = sa.column("body", sa.Unicode())
+
+    for condition, pattern in (
+        (contains(column, words), f"%{literal}%"),
+        (begins_with(column, words), f"{literal}%"),
+    ):
+        compiled = condition.compile(dialect=DIALECT)
+        assert list(compiled.params.values()) == [pattern]
+        assert "ESCAPE '/'" in str(compiled)
+
+
+def test_brackets_are_found_as_they_are(database: Database) -> None:
+    database.write(lambda unit: unit.meta.set("a[1]_%/:x", "here"))
+    database.write(lambda unit: unit.meta.set("a1xy/:x", "not here"))
+
+    assert [found[0] for found in database.read(lambda unit: unit.meta.entries("a[1]_%/"))] == ["a[1]_%/:x"]

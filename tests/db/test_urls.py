@@ -10,8 +10,9 @@ from sqlalchemy.engine.interfaces import BindTyping
 from pondctl.db import urls
 from pondctl.db.database import Database
 from pondctl.db.engine import build_engine
+from pondctl.db.schema import init_database
 from pondctl.db.urls import read_url
-from pondctl.errors import ConfigurationError
+from pondctl.errors import ConfigurationError, PermissionDeniedError
 
 
 def _loads(module: str) -> bool:
@@ -54,6 +55,31 @@ def test_a_sqlite_url_is_a_file(tmp_path: Path) -> None:
 
     assert address.file == tmp_path / "a.db"
     assert address.is_sqlite
+
+
+@pytest.mark.parametrize("options", ["mode=ro", "mode=ro&uri=true", "immutable=1"])
+def test_a_file_that_is_to_be_read_only_is_never_written_to(tmp_path: Path, options: str) -> None:
+    file = tmp_path / "a b.db"
+    url = f"sqlite:///{tmp_path}/a b.db?{options}"
+    with pytest.raises(ConfigurationError, match="does not exist"):
+        Database.open(url).read(lambda unit: unit.now())
+    with pytest.raises(ConfigurationError, match="read only"):
+        init_database(Database.open(url))
+    assert list(tmp_path.iterdir()) == []
+
+    made = Database.open(f"sqlite:///{file}")
+    init_database(made)
+    made.close()
+    before = file.read_bytes()
+    database = Database.open(url)
+
+    assert database.host_address.file == file
+    assert database.read(lambda unit: unit.meta.get("a")) is None
+    with pytest.raises(PermissionDeniedError):
+        database.write(lambda unit: unit.meta.set("a", "1"))
+    database.close()
+    assert file.read_bytes() == before
+    assert {path.name.partition("-")[0] for path in tmp_path.iterdir()} == {"a b.db"}
 
 
 @needs_driver

@@ -41,6 +41,8 @@ def ask_server(database: Database) -> Iterator[Found]:
         yield ok("the connection is encrypted" + ("" if facts.told_by_server else ", as the URL asks for it"))
     elif facts.encrypted is None:
         yield note("neither the server nor database.url tells whether the connection is encrypted")
+    elif facts.nearby:
+        yield ok("the connection is not encrypted, and does not leave this machine")
     else:
         yield finding("the connection is not encrypted", "put Encrypt=yes into database.url", ExitCode.USAGE)
 

@@ -83,9 +83,9 @@ class Journal:
 
         A run that was asked to stop still holds its lease: what is in flight is saved.
         """
-        if unit.claims.renew(self.run_id):
+        if unit.claims.renew(self.run_id, unit.key):
             return
-        unit.runs.heartbeat(self.run_id)
+        unit.runs.heartbeat(self.run_id, unit.key)
         if unit.runs.get(self.run_id).state != RUNNING:
             self._stop.request("lost")
             raise RunLostError(f"run {self.run_id} lost its lease: another run has taken over")

@@ -65,7 +65,7 @@ class Run:
 
     def fence(self, unit: Unit) -> None:
         """Renew the lease within `unit`; raises `RunLostError` when another run has taken over."""
-        if not unit.runs.heartbeat(self.run_id):
+        if not unit.runs.heartbeat(self.run_id, unit.key):
             self._stop.request("lost")
             raise RunLostError(
                 f"run {self.run_id} lost its lease: another run has taken over, or it was cancelled"
@@ -158,7 +158,7 @@ def record_run(
 
 
 def _claim(unit: Unit, new: NewRun, trail: Trail) -> AuditEntry:
-    dead = unit.runs.claim(new, is_alive)
+    dead = unit.runs.claim(new, is_alive, unit.key)
     if dead is not None:
         trail.seal(unit, dead)
     body = {"target": new.target, "arguments": without_secrets(new.arguments)}
@@ -180,8 +180,11 @@ def _ended(run: RunRecord, end: Link) -> Draft:
 def _put_end_on_record(database: Database, chain: RunChain, trail: Trail) -> None:
     def write(unit: Unit) -> AuditEntry | None:
         run = unit.runs.get(chain.run_id)
-        # Who took over has sealed the chain already.
-        return None if run.state == ABANDONED else trail.append(unit, _ended(run, chain.end))
+        if run.state == ABANDONED:
+            # Who took over has sealed the chain already.
+            return None
+        unit.runs.mark(chain.run_id, unit.key)
+        return trail.append(unit, _ended(run, chain.end))
 
     try:
         ended = database.write(write)

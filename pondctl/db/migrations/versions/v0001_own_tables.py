@@ -72,6 +72,7 @@ def _run() -> tuple[Part, ...]:
         moment("lease_until"),
         moment("finished_at", null=True),
         moment("notified_at", null=True),
+        word("last_unit", 32, null=True),
         sa.Index("ix_pondctl_run_finished", "finished_at"),
     )
 
@@ -140,7 +141,7 @@ def _message() -> tuple[Part, ...]:
         long_text("error"),
         moment("created_at"),
         moment("changed_at"),
-        sa.Index("ix_pondctl_message_due", "state", "visible_at", "id"),
+        sa.Index("ix_pondctl_message_due", "state", "queue", "visible_at", "id"),
         sa.Index("ix_pondctl_message_bulk_change", "bulk_change_id"),
         sa.Index("ix_pondctl_message_receipt", "receipt"),
     )
