@@ -44,6 +44,7 @@ class Trouble(Enum):
     VALUE = auto()
     DISK_FULL = auto()
     DAMAGED = auto()
+    NO_TEXT = auto()
     DRIVER = auto()
     OTHER = auto()
 
@@ -151,7 +152,8 @@ def _diagnose_sqlite(original: sqlite3.Error) -> Diagnosis:
     code: int | None = getattr(original, "sqlite_errorcode", None)
     words = str(original)
     if code is None:
-        return Diagnosis(Trouble.OTHER, None, None, words)
+        no_text = words.startswith("Could not decode to UTF-8")
+        return Diagnosis(Trouble.NO_TEXT if no_text else Trouble.OTHER, None, None, words)
     if code in _SQLITE_VALUE:
         return Diagnosis(Trouble.VALUE, code, None, words)
     if code in _SQLITE_UNIQUE:
@@ -201,6 +203,11 @@ _ERRORS: dict[Trouble, tuple[type[PondctlError], str, str | None]] = {
         SchemaError,
         "the file of `database.url` is no sound database",
         "is the path right? A damaged file comes back from a backup",
+    ),
+    Trouble.NO_TEXT: (
+        SchemaError,
+        "the database holds a text that is none",
+        "mend it, or put it back from a backup",
     ),
     Trouble.DRIVER: (ConfigurationError, "the database driver cannot be loaded", DRIVER_HINT),
 }
