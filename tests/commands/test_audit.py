@@ -289,7 +289,7 @@ def test_a_forgotten_device_has_another_pseudonym_and_the_trail_is_whole(world: 
 
     after = {iccid: world.run("device", "show", iccid, "-o", "json").json["pseudonym"] for iccid in (A, B)}
     assert refused.exit_code == 2
-    assert result.json["numbers_forgotten"] == 1
+    assert (result.json["known"], result.json["numbers_forgotten"]) == (True, 1)
     assert any("backups" in line for line in result.json["not_touched"])
     assert after[A] != before[A]
     assert after[B] == before[B]
@@ -300,6 +300,20 @@ def test_a_forgotten_device_has_another_pseudonym_and_the_trail_is_whole(world: 
     assert now not in (before[A], after[A])
     activate(world, A)
     assert now in world.run("audit", "list", "--all", "-o", "json").stdout
+
+
+def test_a_device_that_nothing_names_is_forgotten_with_a_doubt(world: World) -> None:
+    activate(world, A)
+
+    mistyped = world.run("device", "forget", ICCIDS[7], "--reason", "asked for", "--yes", "-o", "json")
+    known = world.run("device", "forget", A, "--reason", "asked for", "--yes")
+    silent = world.run("device", "forget", A)
+
+    assert (mistyped.exit_code, mistyped.json["known"]) == (0, False)
+    assert f"nothing in this database names {ICCIDS[7]}" in mistyped.stderr
+    assert "is that the device" not in known.stderr
+    assert "\nnot touched\n  the host's tables" in known.stdout
+    assert (silent.exit_code, "needs a reason" in silent.stderr) == (2, True)
 
 
 def chain_of(count: int, key: AuditKey) -> Rows:
