@@ -60,3 +60,13 @@ def test_the_demo_leaves_the_database_that_the_environment_names_alone(tmp_path:
     assert done.returncode == 0, done.stderr
     assert real.read_bytes() == b""
     assert "unset PONDCTL_DATABASE__URL PONDCTL_PROFILE PONDCTL_THINGSPACE__BASE_URL" in done.stderr
+
+
+def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+
+    done = pondctl("demo", "--folder", str(file / "demo"))
+
+    assert done.returncode == 2
+    assert f"the demo cannot use the folder {file / 'demo'}: Not a directory" in done.stderr
