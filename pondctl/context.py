@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
@@ -45,6 +45,8 @@ class AppContext:
         self._format: str = "table"
         self._progress = True
         self._overrides: dict[str, object] = {}
+        # What settings are read from beside the file; None: the environment.
+        self._variables: Mapping[str, str] | None = None
         self._stop = Stop()
         self._opened = ExitStack()
         self.admission = Admission(self)
@@ -88,6 +90,10 @@ class AppContext:
         """Set a setting from a flag of the command; None leaves it. The policy of the host still binds."""
         if value is not None:
             self._overrides[key] = value
+
+    def ignore_environment(self) -> None:
+        """Take the settings from the file alone: whatever else is set here means another database."""
+        self._variables = {}
 
     def start_logging(self, *, service: bool = False) -> None:
         """Send logs to stderr as the options ask for; `service` (a worker) tells the normal flow too."""
@@ -138,6 +144,7 @@ class AppContext:
         settings = load(
             profile=self.profile,
             config_file=self.config_file,
+            environ=self._variables,
             overrides=self._overrides,
             readers={"aws-secretsmanager": read_secret},
         )

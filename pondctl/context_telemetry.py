@@ -62,6 +62,9 @@ class TelemetryContext:
         metrics.note("pondctl_last_duration_seconds", time.monotonic() - self._began, command=command)
         if code in _WELL:
             metrics.note("pondctl_last_success_timestamp_seconds", now, command=command)
+        if self._write_due:
+            # A worker that ended in order is no dead one; another one of this host soon says that it lives.
+            metrics.forget("pondctl_worker_loop_timestamp_seconds")
         if self._sending is not None:
             self._sending.join(_NOTICE_SECONDS)
         self._write()

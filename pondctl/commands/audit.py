@@ -74,7 +74,7 @@ def verify(
     verdict = verify_audit(context.database, {key.id: key for key in keys}, ends)
     if not ends:
         context.output.warn("no head is kept on this host: that the newest rows were cut off would not show")
-    context.output.record(verdict.record, exit_code=verdict.exit_code)
+    context.output.record(verdict.record, exit_code=verdict.exit_code, parts=True)
     raise typer.Exit(verdict.exit_code)
 
 

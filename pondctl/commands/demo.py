@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -36,6 +37,7 @@ def demo(
     with _simulated(devices) as sandbox:
         site.write_profile(sandbox.environment())
         app.choose(config=site.config_file, profile="demo")
+        app.ignore_environment()
         app.use(progress=not no_progress, workers=32)
         app.output.note(f"{devices} devices, simulated carriers on {sandbox.url}, profile in {site.folder}")
         bulk_change_id = seed(app.database, seeded_iccids(sandbox.config), devices)
@@ -82,9 +84,11 @@ def _run_queued_check(app: AppContext, bulk_change_id: int) -> None:
 
 def _say_what_next(app: AppContext, config_file: Path, sandbox_options: str, bulk_change_id: int) -> None:
     config = f"--config {shlex.quote(str(config_file))}"
+    set_here = sorted(name for name in os.environ if name.startswith("PONDCTL_"))
     for line in (
         "",
         "That was the main job. The profile stays; try:",
+        *([f"  unset {' '.join(set_here)}    # they beat the profile"] if set_here else []),
         f"  pondctl bulk show {bulk_change_id} {config}",
         f"  pondctl status {config}",
         "With the carriers running again in another terminal:",

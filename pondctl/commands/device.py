@@ -80,16 +80,22 @@ def forget(
     output: OutputFormat = None,
 ) -> None:
     """Let no pseudonym in logs and audit trail stand for a device any more. Needs --reason."""
-    from pondctl.services.device_forget import forget_device
+    from pondctl.services.device_forget import forget_device, require_reason
     from pondctl.services.targets.targets import read_targets
 
     context: AppContext = ctx.obj
     context.use(output=output)
     [target] = read_targets([iccid], None, sys.stdin.buffer)
+    require_reason(reason)
     context.announce()
     if not yes and not context.output.confirm("Forget this device for good?"):
         raise DeclinedError("declined: nothing was forgotten")
-    context.output.record(forget_device(context.database, target.iccid, reason))
+    record = forget_device(context.database, target.iccid)
+    if not record["known"]:
+        context.output.warn(
+            f"nothing in this database names {target.iccid}: is that the device that was meant?"
+        )
+    context.output.record(record, parts=True)
 
 
 def _change(

@@ -17,6 +17,10 @@ from pondctl.config.settings import Settings
 from pondctl.errors import ConfigurationError
 
 POLICY_FILE = Path("/etc/pondctl/policy.toml")
+_HINT = (
+    "root mends it: `protected`, and the tables [access] and [limits] with the keys that they have in a "
+    "profile; it binds all profiles"
+)
 
 
 class _Policy(BaseModel, frozen=True, extra="forbid", hide_input_in_errors=True):
@@ -70,11 +74,12 @@ def _parse(path: Path, content: bytes) -> dict[str, Any]:
     try:
         policy = _Policy.model_validate(tomllib.loads(content.decode("utf-8")))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigurationError(f"the policy {path} is not valid TOML: {error}") from None
+        raise ConfigurationError(f"the policy {path} is not valid TOML: {error}", hint=_HINT) from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         key = ".".join(map(str, first["loc"]))
-        raise ConfigurationError(f"the policy {path}: {key}: {first['msg']}") from None
+        what = "a policy has no such key" if first["type"] == "extra_forbidden" else first["msg"]
+        raise ConfigurationError(f"the policy {path}: {key}: {what}", hint=_HINT) from None
     named = {"protected": policy.protected} if "protected" in policy.model_fields_set else {}
     for section in ("access", "limits"):
         inner = getattr(policy, section)

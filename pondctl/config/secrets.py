@@ -143,12 +143,12 @@ def _from_file(name: str, key: str, sources: Sources) -> str:
                 )
             content = file.read(_MAX_BYTES + 1)
         if len(content) > _MAX_BYTES:
-            raise ConfigurationError(f"{key}: {path} is too long for a secret")
+            raise ConfigurationError(f"{key}: the file {path} is too long for a secret")
         return content.decode("utf-8").removesuffix("\n").removesuffix("\r")
     except OSError as error:
-        raise ConfigurationError(f"{key}: {path} cannot be read: {error.strerror}") from None
+        raise ConfigurationError(f"{key}: the file {path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise ConfigurationError(f"{key}: {path} is not UTF-8 text") from None
+        raise ConfigurationError(f"{key}: the file {path} is not UTF-8 text") from None
 
 
 def _find_file(name: str, sources: Sources) -> Path:

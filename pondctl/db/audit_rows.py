@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -15,6 +16,8 @@ from pondctl.db.driver_errors import Trouble, diagnose
 from pondctl.db.own_tables import OwnTables
 from pondctl.errors import DatabaseUnavailableError
 from pondctl.telemetry.audit import MAIN, AuditEntry, Link
+
+_HANDFUL: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +63,29 @@ class AuditRows:
                 hint="once it can be, run the same command again",
             ) from error
 
-    def page(self, after_id: int, limit: int) -> Sequence[Sequence[Any]]:
-        """The next rows in the order in which they were written, as id and what makes an `AuditEntry`.
+    def ids(self) -> tuple[int, int]:
+        """The lowest and the highest; 1 and 0 where there is no row."""
+        id_ = self._table.c.id
+        lowest, highest = self._connection.execute(sa.select(sa.func.min(id_), sa.func.max(id_))).one()
+        return (1, 0) if lowest is None else (lowest, highest)
 
-        `after_id` 0 begins. Who reads a million makes one entry at a time: the garbage collector looks
-        through whatever is kept.
+    def handfuls(self, after_id: int, last_id: int, limit: int) -> Iterator[Sequence[Sequence[Any]]]:
+        """The next rows in the order in which they were written: what makes an `AuditEntry`, then the id.
+
+        A few at a time: of a million, what is kept longer costs more.
         """
         t = self._table.c
-        query = sa.select(t.id, *self._columns()).where(t.id > after_id).order_by(t.id).limit(limit)
-        return self._connection.execute(query).all()
+        ordered = sa.select(*self._columns(), t.id).where(t.id <= last_id).order_by(t.id)
+        try:
+            for rows in self._connection.execute(ordered.where(t.id > after_id).limit(limit)).partitions(
+                _HANDFUL
+            ):
+                after_id, limit = rows[-1][-1], limit - len(rows)
+                yield rows
+        except sa.exc.OperationalError as error:
+            with self._any_text(error):
+                rest = self._connection.execute(ordered.where(t.id > after_id).limit(limit))
+                yield from rest.partitions(_HANDFUL)
 
     def newest(self, wanted: AuditFilter, before_id: int | None, limit: int) -> list[tuple[int, AuditEntry]]:
         """The newest rows first; `before_id` goes on where a page ended."""
@@ -76,7 +93,12 @@ class AuditRows:
         query = sa.select(t.id, *self._columns()).where(*self._narrowed(wanted)).order_by(t.id.desc())
         if before_id is not None:
             query = query.where(t.id < before_id)
-        return [(row[0], AuditEntry._make(row[1:])) for row in self._connection.execute(query.limit(limit))]
+        try:
+            found = self._connection.execute(query.limit(limit)).all()
+        except sa.exc.OperationalError as error:
+            with self._any_text(error):
+                found = self._connection.execute(query.limit(limit)).all()
+        return [(row[0], AuditEntry._make(row[1:])) for row in found]
 
     def count(self, wanted: AuditFilter) -> int:
         """How many `newest` would give."""
@@ -88,6 +110,18 @@ class AuditRows:
         run_id = self._table.c.run_id
         query = sa.select(run_id, sa.func.count()).where(*self._narrowed(wanted)).group_by(run_id)
         return {row[0]: row[1] for row in self._connection.execute(query)}
+
+    @contextmanager
+    def _any_text(self, error: sa.exc.OperationalError) -> Iterator[None]:
+        """Read what is no text as well: whoever put it there is to be found out, not to stop who looks."""
+        if diagnose(error).trouble is not Trouble.NO_TEXT:
+            raise error
+        driver: Any = self._connection.connection.dbapi_connection
+        usual, driver.text_factory = driver.text_factory, lambda raw: raw.decode(errors="replace")
+        try:
+            yield
+        finally:
+            driver.text_factory = usual
 
     def _end(self, chain: str, hint: str) -> Link | None:
         t = self._table.c

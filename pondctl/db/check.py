@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
@@ -55,8 +55,7 @@ def check(database: Database) -> list[Finding]:
 
 def _check_table(database: Database, host: HostTable) -> list[Finding]:
     table = host.table
-    columns = _try(database, lambda catalogue: catalogue.columns(table.name, table.schema))
-    columns = columns or _try(database, lambda catalogue: catalogue.shown_columns(table))
+    columns = _columns(database, table)
     if not columns:
         return [_missing_table(host)]
     here = {column.lower() for column in columns}
@@ -66,6 +65,11 @@ def _check_table(database: Database, host: HostTable) -> list[Finding]:
         if column.name.lower() not in here
     ]
     return [*findings, *_check_rights(database, host), *_check_indexes(database, host)]
+
+
+def _columns(database: Database, table: sa.Table, *, own: bool = False) -> Collection[str]:
+    found = _try(database, lambda catalogue: catalogue.columns(table.name, table.schema), own=own)
+    return found or _try(database, lambda catalogue: catalogue.shown_columns(table), own=own) or ()
 
 
 def _missing_table(host: HostTable) -> Finding:
@@ -134,7 +138,7 @@ def _check_own(database: Database) -> list[Finding]:
     subject = "pondctl's own tables"
     revision = database.look(find_revision)
     if revision == REVISIONS[-1]:
-        return list(_check_own_rights(database, subject))
+        return [*_check_own_tables(database, subject), *_check_own_rights(database, subject)]
     if revision is None:
         return [Finding("error", subject, "they are not in this database", "pondctl db upgrade")]
     if revision in REVISIONS:
@@ -142,6 +146,16 @@ def _check_own(database: Database) -> list[Finding]:
     return [
         Finding("error", subject, f"they are newer ({revision}) than this program", "use the newer pondctl")
     ]
+
+
+def _check_own_tables(database: Database, subject: str) -> Iterator[Finding]:
+    for table, _ in own_rights(database.own_tables):
+        columns = _columns(database, table, own=True)
+        missing = sorted({column.name for column in table.c} - set(columns))
+        if missing:
+            what = f"the columns {', '.join(missing)} of {table.fullname}" if columns else table.fullname
+            said = f"{what} {'are' if columns else 'is'} not there, or the login may not see it"
+            yield Finding("error", subject, said, "put it back from a backup")
 
 
 def _check_own_rights(database: Database, subject: str) -> Iterator[Finding]:

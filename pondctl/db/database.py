@@ -71,6 +71,12 @@ class Database:
         return cls(host, state, host_tables, own_tables)
 
     @property
+    def way_to_state(self) -> tuple[str, str]:
+        """URL, with the password, and schema of pondctl's own tables, to `open` them in another process."""
+        url = self.state_address.url.render_as_string(hide_password=False)
+        return url, self.own_tables.names.schema or ""
+
+    @property
     def is_one(self) -> bool:
         """Whether own tables and host tables share a transaction."""
         return self.state_engine is self.host_engine

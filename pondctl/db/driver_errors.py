@@ -50,6 +50,7 @@ class Trouble(Enum):
     VALUE = auto()
     DISK_FULL = auto()
     DAMAGED = auto()
+    NO_TEXT = auto()
     DRIVER = auto()
     OTHER = auto()
 
@@ -106,6 +107,8 @@ _BY_SQLITE_CODE = {
     sqlite3.SQLITE_NOTADB: Trouble.DAMAGED,
     sqlite3.SQLITE_CORRUPT: Trouble.DAMAGED,
 }
+# What SQLite says of a full disk when it has not even begun to write: no room for the file beside its own.
+_SQLITE_NO_ROOM = (sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_SHMMAP)
 # Kept to what a host's own table can refuse.
 _SQLITE_VALUE = (
     sqlite3.SQLITE_CONSTRAINT_NOTNULL,
@@ -172,11 +175,14 @@ def _diagnose_sqlite(original: sqlite3.Error) -> Diagnosis:
     code: int | None = getattr(original, "sqlite_errorcode", None)
     words = str(original)
     if code is None:
-        return Diagnosis(Trouble.OTHER, None, None, words)
+        no_text = words.startswith("Could not decode to UTF-8")
+        return Diagnosis(Trouble.NO_TEXT if no_text else Trouble.OTHER, None, None, words)
     if code in _SQLITE_VALUE:
         return Diagnosis(Trouble.VALUE, code, None, words)
     if code in _SQLITE_UNIQUE:
         return Diagnosis(Trouble.CONFLICT, code, None, words)
+    if code in _SQLITE_NO_ROOM:
+        return Diagnosis(Trouble.DISK_FULL, code, None, words)
     # SQLite has one code for all that is wrong with a statement; only its words tell a missing table.
     if code == sqlite3.SQLITE_ERROR and words.startswith(("no such table", "no such column", "table ")):
         return Diagnosis(Trouble.SCHEMA, code, None, words)
@@ -217,11 +223,20 @@ _ERRORS: dict[Trouble, tuple[type[PondctlError], str, str | None]] = {
         "a constraint, a trigger or a shorter column of the host's is in the way: "
         '`pondctl db check` compares; a column mapped to "" in `database.names` is left out',
     ),
-    Trouble.DISK_FULL: (DatabaseUnavailableError, "the database is full", "make room, then run it again"),
+    Trouble.DISK_FULL: (
+        DatabaseUnavailableError,
+        "the database, or the disk that it lies on, is full",
+        "make room, then run it again",
+    ),
     Trouble.DAMAGED: (
         SchemaError,
         "the file of `database.url` is no sound database",
         "is the path right? A damaged file comes back from a backup",
+    ),
+    Trouble.NO_TEXT: (
+        SchemaError,
+        "the database holds a text that is none",
+        "mend it, or put it back from a backup",
     ),
     Trouble.DRIVER: (ConfigurationError, "the database driver cannot be loaded", DRIVER_HINT),
 }

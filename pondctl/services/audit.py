@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any
 
 from pondctl.db.audit_rows import AuditFilter
 from pondctl.db.database import Database
@@ -16,9 +15,15 @@ from pondctl.errors import ExitCode
 from pondctl.services._since import read_since
 from pondctl.services._visible import visible_runs
 from pondctl.services.auditing.check import ChainCheck
-from pondctl.telemetry.audit import AuditEntry, AuditKey, Link
+from pondctl.services.auditing.reading import take_parts, take_span
+from pondctl.telemetry.audit import MAIN, AuditEntry, AuditKey, Link
 
 _PAGE = 2000
+# So many rows are verified before other processes would be at work.
+_FEW = 50_000
+_SPAN = 20_000
+# At most, however far the ids are apart.
+_SPANS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +76,14 @@ def list_audit(database: Database, query: AuditQuery, limit: int | None) -> Audi
 def verify_audit(database: Database, keys: Mapping[str, AuditKey], kept_ends: Mapping[int, str]) -> Verdict:
     """Go through all rows once; each of `kept_ends`, from outside the database, must be in the main chain."""
     check = ChainCheck(keys, kept_ends)
-    after = 0
-    while check.bad is None and (page := database.read(partial(_page, after))):
-        after = page[-1][0]
-        for row_id, *entry in page:
-            if not check.take(row_id, AuditEntry._make(entry)):
-                break
+    # What is written from now on is left out: of that a later row might be seen before an earlier one.
+    first, last = database.read(lambda unit: unit.audit_rows.ids())
+    if last - first < _FEW:
+        take_span(database, check, (first, last))
+    else:
+        width = max(_SPAN, (last - first) // _SPANS)
+        spans = [(start, min(start + width - 1, last)) for start in range(first, last + 1, width)]
+        take_parts(database, check, list(keys.values()), kept_ends, spans)
     check.finish()
     return Verdict(_told(check, bool(kept_ends)), ExitCode.OK if check.bad is None else ExitCode.PARTIAL)
 
@@ -88,12 +95,8 @@ def read_end(text: str) -> Link | None:
     return Link(int(sequence), mac) if is_one else None
 
 
-def _page(after: int, unit: Unit) -> Sequence[Sequence[Any]]:
-    return unit.audit_rows.page(after, _PAGE)
-
-
 def _told(check: ChainCheck, has_ends: bool) -> Mapping[str, object]:
-    end, bad = check.end, check.bad
+    end, bad = Link(*check.ends[MAIN]), check.bad
     return {
         "whole": bad is None,
         "rows": check.rows,
@@ -102,7 +105,7 @@ def _told(check: ChainCheck, has_ends: bool) -> Mapping[str, object]:
         "first_bad": None if bad is None else {"id": str(bad.row_id), "place": bad.place, "what": bad.what},
         "open_actions": sorted(check.open_actions)[:100],
         "open_writes": sorted(check.open_writes)[:100],
-        "open_runs": sorted(check.chains)[:100],
+        "open_runs": sorted(check.ends.keys() - {MAIN})[:100],
     }
 
 
@@ -126,7 +129,7 @@ def _line(row_id: int, entry: AuditEntry) -> Mapping[str, object]:
     return {
         "id": str(row_id),
         "place": f"{entry.chain}:{entry.sequence}",
-        "recorded": datetime.fromisoformat(entry.recorded_at),
+        "recorded": _moment(entry.recorded_at),
         "event": entry.event,
         "command": entry.command,
         "actor": entry.actor,
@@ -139,8 +142,16 @@ def _line(row_id: int, entry: AuditEntry) -> Mapping[str, object]:
     }
 
 
+# Somebody may have been at a row; that is for `audit verify` to say.
 def _read(body: str) -> object:
     try:
         return json.loads(body)
-    except ValueError:  # somebody has been at it; `audit verify` says so
+    except ValueError:
         return body
+
+
+def _moment(text: str) -> object:
+    try:
+        return datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return text

@@ -17,6 +17,7 @@ from pondctl.db.database import Database
 from pondctl.db.records import NewBulkChange, NewDeviceChange
 from pondctl.db.schema import init_database
 from pondctl.db.unit import Unit
+from pondctl.errors import ConfigurationError
 from pondctl.models import EMBEDDED_QUEUE, Stop
 from pondctl.services.queueing.deliveries import delivery_of
 from pondctl.services.queueing.embedded_queue import EmbeddedQueue
@@ -38,9 +39,17 @@ class DemoSite:
     def fresh(cls, folder: Path) -> DemoSite:
         """An empty folder of the demo's own; what an earlier demo left there is removed."""
         site = cls(folder, folder / "config.toml", folder / "demo.db")
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for old in (site.config_file, *folder.glob("demo.db*")):
-            old.unlink(missing_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for old in (site.config_file, *folder.glob("demo.db*")):
+                old.unlink(missing_ok=True)
+            # A folder that takes no file is found out here.
+            site.database_file.touch(0o600)
+        except OSError as error:
+            raise ConfigurationError(
+                f"the demo cannot use the folder {folder}: {error.strerror}",
+                hint="--folder DIR names another one",
+            ) from None
         return site
 
     def write_profile(self, environment: Mapping[str, str]) -> None:

@@ -23,10 +23,17 @@ _UNTOUCHED = (
 )
 
 
-def forget_device(database: Database, iccid: str, reason: str | None) -> Mapping[str, object]:
-    """Destroy the keys of a device and of its numbers; says what that could not touch."""
+def require_reason(reason: str | None) -> None:
+    """Nothing is forgotten without one."""
     if not (reason or "").strip():
         raise UsageError("forgetting a device needs a reason", hint='add --reason "why"')
+
+
+def forget_device(database: Database, iccid: str) -> Mapping[str, object]:
+    """Destroy the keys of a device and of its numbers; says what that could not touch.
+
+    Whether the device ever had a pseudonym nobody can know: that is what forgetting means.
+    """
     return database.write(partial(_forget, iccid))
 
 
@@ -39,10 +46,12 @@ def _forget(iccid: str, unit: Unit) -> Mapping[str, object]:
         replaced = DeviceKeys(unit.device_keys.all()).without(name)
         unit.device_keys.remove(replaced.removed)
         unit.device_keys.add(replaced.added)
+    steps = unit.steps.of_device(iccid, _ROWS)
     return {
         "id": iccid,
         "forgotten": True,
+        "known": bool(changes or steps or unit.device_rows.packages(iccid, 1)),
         "numbers_forgotten": len(numbers),
-        "own_steps_left": len(unit.steps.of_device(iccid, _ROWS)),
+        "own_steps_left": len(steps),
         "not_touched": list(_UNTOUCHED),
     }

@@ -6,6 +6,7 @@ Labels are words of a fixed list (a command, a carrier, a path as a template): n
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from bisect import bisect_left
@@ -139,6 +140,11 @@ def note(name: str, value: float, /, **labels: object) -> None:
     if _registry.is_on:
         with _registry.lock:
             _registry.samples.gauges[_key(name, labels)] = value
+
+
+def forget(name: str, /, **labels: object) -> None:
+    """A fact of the moment is one no more: its line goes."""
+    note(name, math.nan, **labels)
 
 
 def take() -> Samples:

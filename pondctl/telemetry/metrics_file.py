@@ -8,6 +8,7 @@ its last success among them. A file that cannot be read as ours is begun anew.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import time
@@ -36,7 +37,7 @@ def add_to_file(path: Path, samples: Samples, *, profile: str) -> None:
         for key, value in _flat(samples, profile).items():
             adds = _family(key[0])[1] != "gauge"
             values[key] = values.get(key, 0.0) + value if adds else value
-        _replace(path, render(values))
+        _replace(path, render({key: value for key, value in values.items() if not math.isnan(value)}))
 
 
 def render(values: Mapping[tuple[str, Labels], float]) -> str:

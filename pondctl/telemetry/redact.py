@@ -43,6 +43,8 @@ _VALUE = r"""(?:
   | \\{1,16}["'](?:(?!\\{1,16}["']).)*(?:\\{1,16}["'])?   # quoted inside a quoted text
   | \{[^}]*\}?                                            # ODBC
   | (?:(?!%3b|%26)[^\s,;&"'<>)\]}])+ )"""
+# How our own sentences about a setting go on after its name: of a secret this would hide an article.
+_NOT_PROSE = r"(?! (?:others[ ]can[ ]read|the[ ](?:environment[ ]variable|file|keyring)) [ ] )"
 _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*-----|\Z)", re.S), HIDDEN),
     (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?"), HIDDEN),
@@ -56,7 +58,7 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     (
         re.compile(
             rf"""(?isx) ( (?:{_NAMES}) [\w.-]{{0,40}} {_ESCAPE}["']?
-            \s{{0,8}} (?: =>? | : | %3d | %3a ) \s{{0,8}} b? ) {_VALUE}"""
+            \s{{0,8}} (?: =>? | : | %3d | %3a ) \s{{0,8}} b? ) {_NOT_PROSE} {_VALUE}"""
         ),
         rf"\g<1>{HIDDEN}",
     ),

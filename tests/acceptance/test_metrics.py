@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -102,7 +104,21 @@ def test_a_worker_measures_its_queue(world: World, measured: Path) -> None:
     assert value(measured, "pondctl_checks_queued_total", why="planned") == 1
     assert value(measured, "pondctl_last_success_timestamp_seconds", command="sync-bulk")
     assert value(measured, "pondctl_last_success_timestamp_seconds", command="worker")
-    assert value(measured, "pondctl_worker_loop_timestamp_seconds")
+    assert value(measured, "pondctl_worker_loop_timestamp_seconds") is None
+
+
+def test_only_a_worker_that_died_is_missed(world: World, measured: Path) -> None:
+    def work(how: signal.Signals) -> float | None:
+        worker = world.spawn("worker")
+        while not measured.exists() or not value(measured, "pondctl_worker_loop_timestamp_seconds"):
+            assert worker.poll() is None
+            time.sleep(0.05)
+        worker.send_signal(how)
+        worker.communicate(timeout=60)
+        return value(measured, "pondctl_worker_loop_timestamp_seconds")
+
+    assert work(signal.SIGTERM) is None
+    assert time.time() - (work(signal.SIGKILL) or 0) < 60
 
 
 def test_processes_that_end_together_lose_nothing(world: World, measured: Path) -> None:

@@ -7,7 +7,7 @@ import sys
 import time
 from typing import Protocol
 
-from tests.benchmarks import lookups, memory, pacing, scan, start
+from tests.benchmarks import audit, lookups, memory, pacing, scan, start
 from tests.benchmarks.figures import Figure, as_document, as_table
 
 
@@ -21,6 +21,7 @@ _ALL: dict[str, _Measure] = {
     "scan": scan.measure,
     "memory": memory.measure,
     "pacing": pacing.measure,
+    "audit": audit.measure,
 }
 
 

@@ -6,13 +6,16 @@ import hmac
 import random
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from pondctl.db.database import Database
 from pondctl.services.auditing.check import ChainCheck
+from pondctl.services.auditing.reading import helper, take_parts, take_span
 from pondctl.telemetry.audit import (
     MAIN,
     NOTHING,
@@ -205,6 +208,13 @@ TAMPERING: dict[str, tuple[str, ...]] = {
         "INSERT INTO {t} SELECT 900, chain, 900, run_id, event, command, actor, host, profile, reason, "
         "device, body, recorded_at, key_id, previous_mac, mac FROM {t} WHERE id = 4",
     ),
+    "inserted before all": (
+        "INSERT INTO {t} SELECT -7, chain, 900, run_id, event, command, actor, host, profile, reason, "
+        "device, body, recorded_at, key_id, previous_mac, mac FROM {t} WHERE id = 4",
+    ),
+    "a body that is no text": ("UPDATE {t} SET body = CAST(x'fffe' AS TEXT) WHERE id = 4",),
+    "a time that is none": ("UPDATE {t} SET recorded_at = 'noon' WHERE id = 4",),
+    "binary where text belongs": ("UPDATE {t} SET device = x'fffe' WHERE id = 4",),
     "swapped": (
         "UPDATE {t} SET id = 901 WHERE id = 3",
         "UPDATE {t} SET id = 3 WHERE id = 4",
@@ -229,6 +239,7 @@ def test_verify_finds_what_was_done_to_the_table(world: World, how: str) -> None
     assert found["whole"] is False
     assert found["first_bad"]["place"]
     assert found["first_bad"]["what"]
+    assert world.run("audit", "list", "--all", "-o", "json").exit_code == 0
 
 
 def test_a_head_that_was_kept_elsewhere_finds_a_cut_that_this_host_cannot_see(
@@ -278,7 +289,7 @@ def test_a_forgotten_device_has_another_pseudonym_and_the_trail_is_whole(world: 
 
     after = {iccid: world.run("device", "show", iccid, "-o", "json").json["pseudonym"] for iccid in (A, B)}
     assert refused.exit_code == 2
-    assert result.json["numbers_forgotten"] == 1
+    assert (result.json["known"], result.json["numbers_forgotten"]) == (True, 1)
     assert any("backups" in line for line in result.json["not_touched"])
     assert after[A] != before[A]
     assert after[B] == before[B]
@@ -289,6 +300,20 @@ def test_a_forgotten_device_has_another_pseudonym_and_the_trail_is_whole(world: 
     assert now not in (before[A], after[A])
     activate(world, A)
     assert now in world.run("audit", "list", "--all", "-o", "json").stdout
+
+
+def test_a_device_that_nothing_names_is_forgotten_with_a_doubt(world: World) -> None:
+    activate(world, A)
+
+    mistyped = world.run("device", "forget", ICCIDS[7], "--reason", "asked for", "--yes", "-o", "json")
+    known = world.run("device", "forget", A, "--reason", "asked for", "--yes")
+    silent = world.run("device", "forget", A)
+
+    assert (mistyped.exit_code, mistyped.json["known"]) == (0, False)
+    assert f"nothing in this database names {ICCIDS[7]}" in mistyped.stderr
+    assert "is that the device" not in known.stderr
+    assert "\nnot touched\n  the host's tables" in known.stdout
+    assert (silent.exit_code, "needs a reason" in silent.stderr) == (2, True)
 
 
 def chain_of(count: int, key: AuditKey) -> Rows:
@@ -317,7 +342,7 @@ def chain_of(count: int, key: AuditKey) -> Rows:
 def check(rows: Rows, key: AuditKey, end: Link) -> ChainCheck:
     found = ChainCheck({key.id: key}, {end.sequence: end.mac})
     for number, row in enumerate(rows, 1):
-        if not found.take(number, row):
+        if not found.take([(*row, number)]):
             break
     found.finish()
     return found
@@ -351,6 +376,67 @@ def test_whichever_row_is_touched_it_is_found(attack: str) -> None:
     # Rows of two runs that have nothing to do with each other have no order.
     free = {at for at in missed if attack == "swap" and rows[at].chain != rows[at + 1].chain}
     assert set(missed) == free
+
+
+def in_parts(rows: Rows, key: AuditKey, end: Link, cuts: list[int]) -> ChainCheck | None:
+    """The same where each part is looked at on its own first; None where a part does not fit."""
+    ends = {end.sequence: end.mac}
+    whole = ChainCheck({key.id: key}, ends)
+    for first, last in pairwise([0, *sorted(cuts), len(rows)]):
+        alone = ChainCheck({key.id: key}, ends, of_part=True)
+        alone.take((*row, number) for number, row in enumerate(rows[first:last], first + 1))
+        if alone.part is None or not whole.join(alone.part):
+            return None
+    whole.finish()
+    return whole
+
+
+def told(found: ChainCheck) -> tuple[object, ...]:
+    ends = {chain: tuple(end) for chain, end in found.ends.items()}
+    return found.rows, found.bad, ends, found.open_actions, found.open_writes
+
+
+def test_parts_come_to_what_the_whole_comes_to_wherever_they_are_cut() -> None:
+    key = AuditKey(b"k" * 32)
+    dice = random.Random(11)
+    for _ in range(200 if LONG else 20):
+        rows = chain_of(60, key)[: dice.randrange(40, 62)]
+        end = [Link(row.sequence, row.mac) for row in rows if row.chain == MAIN][-1]
+        cuts = dice.sample(range(1, len(rows)), 5)
+
+        found = in_parts(rows, key, end, cuts)
+        assert found is not None
+        assert told(found) == told(check(rows, key, end))
+        for attack, at in [(each, dice.randrange(len(rows))) for each in ATTACKS]:
+            touched = ATTACKS[attack](rows, min(at, len(rows) - 2))
+            split = in_parts(touched, key, end, cuts)
+            assert (split is None or split.bad is not None) == (check(touched, key, end).bad is not None)
+
+
+@pytest.mark.parametrize("changed", [None, 41])
+def test_other_processes_come_to_the_same_verdict(world: World, changed: int | None) -> None:
+    key = AuditKey(b"k" * 32)
+    rows = chain_of(100, key)
+    end = [Link(row.sequence, row.mac) for row in rows if row.chain == MAIN][-1]
+    kept = {end.sequence: end.mac}
+    database = Database.open(world.url)
+    database.write(lambda unit: [unit.audit_rows.add([row]) for row in rows])
+    first, last = database.read(lambda unit: unit.audit_rows.ids())
+    if changed is not None:
+        world.execute(f"UPDATE {own_table(world, 'audit')} SET reason = 'x' WHERE id = {first + changed}")
+    spans = [(start, min(start + 19, last)) for start in range(first, last + 1, 20)]
+
+    split, whole = ChainCheck({key.id: key}, kept), ChainCheck({key.id: key}, kept)
+    take_parts(database, split, [key], kept, spans)
+    take_span(database, whole, (first, last))
+    with helper(database, [key], kept, spans) as parts:
+        answers = [part is not None and part.rows for part in parts]
+
+    assert told(split) == told(whole)
+    assert (whole.bad and whole.bad.row_id) == (None if changed is None else first + changed)
+    expected = [20, 20, 20, 20, 20, len(rows) - 100]
+    assert answers == [n if changed is None or changed // 20 != i else False for i, n in enumerate(expected)]
+    database.close()
 
 
 @pytest.mark.parametrize("secret", [b"k" * 32, b"long" * 40])

@@ -11,9 +11,10 @@ import sys
 from pathlib import Path
 
 
-def pondctl(*words: str) -> subprocess.CompletedProcess[str]:
+def pondctl(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pondctl", *words]
-    return subprocess.run(command, capture_output=True, text=True, env=os.environ, check=False, timeout=90)
+    environ = os.environ | variables
+    return subprocess.run(command, capture_output=True, text=True, env=environ, check=False, timeout=90)
 
 
 def test_the_demo_ends_with_a_queued_check_done_and_a_profile_to_go_on_with(tmp_path: Path) -> None:
@@ -46,3 +47,26 @@ def test_the_demo_can_be_run_again_and_has_an_audit_trail_of_its_own_each_time(t
 
     assert (whole.returncode, json.loads(whole.stdout)["head_was_kept"]) == (0, True), whole.stdout
     assert (cut.returncode, "cut off" in cut.stdout) == (3, True)
+
+
+def test_the_demo_leaves_the_database_that_the_environment_names_alone(tmp_path: Path) -> None:
+    real = tmp_path / "real.db"
+    real.touch()
+    variables = {"PONDCTL_DATABASE__URL": f"sqlite:///{real}", "PONDCTL_PROFILE": "production"}
+    carrier = {"PONDCTL_THINGSPACE__BASE_URL": "https://thingspace.test/api"}
+
+    done = pondctl("demo", "--devices", "20", "--folder", str(tmp_path / "demo"), **variables, **carrier)
+
+    assert done.returncode == 0, done.stderr
+    assert real.read_bytes() == b""
+    assert "unset PONDCTL_DATABASE__URL PONDCTL_PROFILE PONDCTL_THINGSPACE__BASE_URL" in done.stderr
+
+
+def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+
+    done = pondctl("demo", "--folder", str(file / "demo"))
+
+    assert done.returncode == 2
+    assert f"the demo cannot use the folder {file / 'demo'}: Not a directory" in done.stderr

@@ -48,6 +48,17 @@ def test_a_missing_table_comes_with_the_line_that_names_it(changed: Change) -> N
     assert check(changed(BulkChange="DeviceBulkChange")) == []
 
 
+def test_own_tables_and_columns_that_are_gone_are_named(changed: Change) -> None:
+    gone = changed("DROP TABLE pondctl_step", "ALTER TABLE pondctl_run DROP COLUMN reason")
+
+    found = [(each.level, each.message) for each in check(gone)]
+
+    assert sorted(found) == [
+        ("error", "pondctl_step is not there, or the login may not see it"),
+        ("error", "the columns reason of pondctl_run are not there, or the login may not see it"),
+    ]
+
+
 def test_a_missing_column_comes_with_the_line_that_names_it(changed: Change) -> None:
     renamed = "ALTER TABLE M2M_DeviceChange RENAME COLUMN LastModified TO ModifiedDate"
 

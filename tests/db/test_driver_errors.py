@@ -129,6 +129,8 @@ def test_who_speaks_otherwise_than_sql_server_while_connecting_is_not_the_server
         (517, "database is locked", Trouble.BUSY),
         (sqlite3.SQLITE_LOCKED, "table is locked", Trouble.BUSY),
         (sqlite3.SQLITE_FULL, "database or disk is full", Trouble.DISK_FULL),
+        (sqlite3.SQLITE_IOERR_SHMSIZE, "disk I/O error", Trouble.DISK_FULL),
+        (sqlite3.SQLITE_IOERR_READ, "disk I/O error", Trouble.CONNECTION),
         (sqlite3.SQLITE_READONLY, "readonly", Trouble.PERMISSION),
         (sqlite3.SQLITE_CANTOPEN, "unable to open", Trouble.PERMISSION),
         (sqlite3.SQLITE_PERM, "permission", Trouble.PERMISSION),

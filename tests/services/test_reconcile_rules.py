@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from errno import ENOSPC
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from pondctl.db.package_rows import PackageRow
 from pondctl.db.scratch_rows import NewestRow, Pair
 from pondctl.db.scratch_sims import Sim
 from pondctl.db.step_records import StepKey, StepKind, UnresolvedWrite
-from pondctl.errors import UsageError
+from pondctl.errors import UnavailableError, UsageError
 from pondctl.models import Carrier, Device, DeviceChange, normalize_state
 from pondctl.services.drift.bulk import HeaderFacts, judge_bulk_change
 from pondctl.services.drift.device import absent, judge_pair
@@ -354,6 +356,17 @@ def test_a_plan_is_one_json_document_and_reads_back_as_written(tmp_path: Path, c
     plan = PlanFile(path)
     assert list(plan.drifts()) == list(plan.drifts()) == drifts
     assert plan.head == head()
+
+
+def test_half_a_plan_is_not_left_behind(tmp_path: Path) -> None:
+    def until_the_disk_is_full() -> Iterator[Drift]:
+        yield drift(1)
+        raise OSError(ENOSPC, "No space left on device")
+
+    path = tmp_path / "plan.json"
+    with pytest.raises(UnavailableError, match=r"plan\.json cannot be written: No space left"):
+        write_plan(path, head(), until_the_disk_is_full())
+    assert not path.exists()
 
 
 def test_every_single_byte_of_a_plan_counts(tmp_path: Path) -> None:

@@ -103,6 +103,10 @@ def test_whatever_is_logged_becomes_plain_data(value: object) -> None:
         ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl", "eyJzdWIiOiIxIn0"),
         ("-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----", "MIIE"),
         ("client_secret: abc1", "abc1"),
+        ("password: hunter2", "hunter2"),
+        ("thingspace.password: hunter2 is wrong", "hunter2"),
+        ("password: others", "others"),
+        ("thingspace.password: the file /x: password=abc1", "abc1"),
     ],
 )
 def test_what_is_secret_by_its_place_or_shape_is_hidden_without_being_known(text: str, secret: str) -> None:
@@ -119,6 +123,10 @@ def test_what_is_secret_by_its_place_or_shape_is_hidden_without_being_known(text
         "GET https://thingspace.verizon.com/api/m2m/v1/devices/actions/list?page=2",
         "run 0123456789ab0123456789ab01234567 of account 0000123456-00001",
         "the token was renewed, the password was refused",
+        "thingspace.password: others can read /etc/pondctl/secret",
+        "pond.api_key: the environment variable POND_KEY is not set",
+        "thingspace.client_secret: the file /run/secret cannot be read: No such file or directory",
+        "pond.api_key: the keyring is not available here (NoKeyringError)",
     ],
 )
 def test_ordinary_text_stays_as_it_is(text: str) -> None:

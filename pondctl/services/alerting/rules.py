@@ -153,7 +153,7 @@ def _judge_letters(verdict: Verdict, facts: Facts, limits: AlertSettings) -> Non
     verdict.judged.add(f"{Kind.DEAD_LETTERS}:inbox")
     hours = limits.dead_letter_hours
     if facts.expiring:
-        detail = f"{facts.expiring:,} open dead letters expire within {hours:g} hours"
+        detail = f"open dead letters that expire within {hours:g} hours: {facts.expiring:,}"
         verdict.firing.append(Firing(Kind.DEAD_LETTERS, "inbox", detail))
     dead = facts.dead_queue
     if dead is None:

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO, Any, Final
 
-from pondctl.errors import UsageError
+from pondctl.errors import UnavailableError, UsageError
 from pondctl.services.drift.kinds import Drift
 
 _FORM: Final = 1
@@ -57,7 +57,6 @@ def refuse_existing(path: Path) -> None:
 
 def write_plan(path: Path, head: PlanHead, drifts: Iterable[Drift]) -> int:
     """Write the file, which must not exist; returns how many findings it holds."""
-    digest, count = hashlib.sha256(), 0
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
@@ -65,18 +64,28 @@ def write_plan(path: Path, head: PlanHead, drifts: Iterable[Drift]) -> int:
         raise
     except OSError as error:
         raise UsageError(f"--plan-out {path} cannot be written: {error.strerror}") from error
-    with os.fdopen(handle, "wb") as stream:
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            return _write(stream, head, drifts)
+    except OSError as error:
+        # Half a plan is none, and would be in the way of the next one.
+        path.unlink(missing_ok=True)
+        raise UnavailableError(f"--plan-out {path} cannot be written: {error.strerror}") from error
 
-        def put(line: bytes) -> None:
-            digest.update(line)
-            stream.write(line)
 
-        put(head.as_line())
-        for drift in drifts:
-            put((b",\n" if count else b"") + drift.as_text().encode())
-            count += 1
-        put(b"\n" if count else b"")
-        stream.write(f'], "sha256": "{digest.hexdigest()}"}}\n'.encode())
+def _write(stream: IO[bytes], head: PlanHead, drifts: Iterable[Drift]) -> int:
+    digest, count = hashlib.sha256(), 0
+
+    def put(line: bytes) -> None:
+        digest.update(line)
+        stream.write(line)
+
+    put(head.as_line())
+    for drift in drifts:
+        put((b",\n" if count else b"") + drift.as_text().encode())
+        count += 1
+    put(b"\n" if count else b"")
+    stream.write(f'], "sha256": "{digest.hexdigest()}"}}\n'.encode())
     return count
 
 
