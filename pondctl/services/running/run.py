@@ -65,11 +65,16 @@ class Run:
 
     def fence(self, unit: Unit) -> None:
         """Renew the lease within `unit`; raises `RunLostError` when another run has taken over."""
-        if not unit.runs.heartbeat(self.run_id, unit.key):
+        if not unit.runs.heartbeat(self.run_id, unit.key) and not self._ended_by(unit):
             self._stop.request("lost")
             raise RunLostError(
                 f"run {self.run_id} lost its lease: another run has taken over, or it was cancelled"
             )
+
+    def _ended_by(self, unit: Unit) -> bool:
+        """Whether it was this very unit: its own tables were kept, and the host's are to follow."""
+        ended = unit.runs.get(self.run_id).state != RUNNING
+        return ended and unit.runs.has_kept(unit.key)
 
     def beating(self, every: float = _HEARTBEAT_SECONDS) -> threading.Thread:
         """Let a thread of its own, on a connection of its own, keep the lease until the run is over."""
