@@ -224,10 +224,21 @@ TAMPERING: dict[str, tuple[str, ...]] = {
     "cut at the end of a run": ("DELETE FROM {t} WHERE chain <> 'main' AND sequence > 2",),
     "all gone": ("DELETE FROM {t}",),
 }
+# A server gives the numbers itself, and keeps in a column only what its type allows.
+ON_SQLITE_ALONE = {
+    "inserted",
+    "inserted before all",
+    "swapped",
+    "a body that is no text",
+    "a time that is none",
+    "binary where text belongs",
+}
 
 
 @pytest.mark.parametrize("how", TAMPERING)
 def test_verify_finds_what_was_done_to_the_table(world: World, how: str) -> None:
+    if how in ON_SQLITE_ALONE and world.engine.dialect.name != "sqlite":
+        pytest.skip("only SQLite lets anybody do this")
     activate(world, A)
     assert verdict(world)[0] == 0
 
