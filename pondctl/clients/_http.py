@@ -46,6 +46,8 @@ class _Call(Generic[T]):
     content: dict[str, Any] = field(default_factory=dict)
     attempt: int = 0
     used_seconds: float = 0.0
+    # What the first attempt has ended with, until the retry layer has heard of it.
+    first_error: RepeatableError | None = None
 
 
 class Sender:
@@ -112,6 +114,11 @@ class Sender:
         content: dict[str, Any] = {"json": json, "data": data, "params": params, "headers": headers}
         seconds = self._call_seconds * patience
         call = _Call(method, path, endpoint, read, safe_to_repeat, seconds, before, content)
+        try:
+            return self._attempt(call)
+        except RepeatableError as error:
+            # Only now, because tenacity costs as much as a tenth of a call.
+            call.first_error = error
         answer: T = self._retrying(self._attempt, call)
         return answer
 
@@ -120,6 +127,9 @@ class Sender:
         self._client.close()
 
     def _attempt(self, call: _Call[T]) -> T:
+        if call.first_error is not None:
+            error, call.first_error = call.first_error, None
+            raise error
         turn = self._enter(call)
         call.attempt += 1
         began = self._clock()

@@ -32,7 +32,7 @@ from pondctl.clients.pond_parse import (
 from pondctl.clients.pond_refusals import Refusal, not_known, read_error, rejected, write_error
 from pondctl.errors import Category, ConfigurationError, DeviceError, PermissionDeniedError, PondctlError
 from pondctl.models import Stop
-from pondctl.telemetry.logs import in_log_context
+from pondctl.telemetry.log_context import in_log_context
 
 __all__ = ["Package", "PackageStatus", "PondClient", "SimServices", "connect"]
 

@@ -22,8 +22,8 @@ from pondctl.clients.pond_refusals import (
     temporary_error,
 )
 from pondctl.errors import Category
+from pondctl.telemetry.log_context import log_context
 from pondctl.telemetry.logger import Logger
-from pondctl.telemetry.logs import log_context
 
 T = TypeVar("T")
 

@@ -23,7 +23,7 @@ from pondctl.clients.thingspace_auth import ThingSpaceAuth
 from pondctl.clients.tokens import TokenStore
 from pondctl.errors import Category, DeviceError, ListingError
 from pondctl.models import Carrier, Device, Stop
-from pondctl.telemetry.logs import in_log_context, log_context
+from pondctl.telemetry.log_context import in_log_context, log_context
 
 Lookup = Literal["list", "get"]
 

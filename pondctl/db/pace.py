@@ -24,6 +24,8 @@ _MICRO: Final = 1_000_000
 _SLACK: Final = 1.04
 # A part of that is for waking late here; a thread that wakes later gives its slot up.
 _LATE_SECONDS: Final = 0.015
+# And for not sleeping so short a time: a thread that sleeps is late more often than not.
+_EARLY_SECONDS: Final = 0.001
 # Nobody reserves further ahead, so that a throttled carrier is heard by all within a second.
 _HORIZON: Final = 1.0
 # At once for all who wait: many calls cost few transactions.
@@ -94,7 +96,9 @@ class DatabasePace:
                     return
                 # Not sooner: sixty-four threads that wait for a slow rate need few connections.
                 prepare()
-                self._stop.wait(max(0.0, slot - time.monotonic()))
+                ahead = slot - time.monotonic()
+                if ahead > _EARLY_SECONDS:
+                    self._stop.wait(ahead)
                 # Throttled meanwhile: slots given out before are void.
                 if event == self._event and time.monotonic() - slot <= _LATE_SECONDS:
                     granted = True
@@ -120,11 +124,21 @@ class DatabasePace:
                     self._refill()
                 finally:
                     self._reserving.release()
-            with suppress(IndexError):
-                return self._slots.popleft()
+            slot = self._first_in_time()
+            if slot is not None:
+                return slot
             with self._reserving:
                 if not self._slots:
                     self._refill()
+        return None
+
+    def _first_in_time(self) -> float | None:
+        """The next slot that is not over, if there is one."""
+        oldest = time.monotonic() - _LATE_SECONDS
+        with suppress(IndexError):
+            while (slot := self._slots.popleft()) < oldest:
+                pass
+            return slot
         return None
 
     def _runs_low(self) -> bool:

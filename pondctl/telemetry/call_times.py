@@ -10,6 +10,8 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from typing import Final
 
+from pondctl.telemetry.log_context import log_facts
+
 # Upper bounds in seconds; one more bucket holds what took longer.
 BOUNDS: Final = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
@@ -19,10 +21,7 @@ _counts: dict[str, dict[str, list[int]]] = {}
 
 def note_call(carrier: str, endpoint: str, seconds: float) -> None:
     """Count a call that was answered."""
-    # Here, because it takes longer to load than most commands that call nobody have to do.
-    from structlog.contextvars import get_contextvars
-
-    run_id = get_contextvars().get("run_id")
+    run_id = log_facts().get("run_id")
     if run_id is None:
         return
     with _lock:

@@ -8,20 +8,15 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import ParamSpec, TextIO, TypeVar, cast
+from typing import TextIO, cast
 
 import structlog
-from structlog.contextvars import bound_contextvars, get_contextvars, merge_contextvars
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from pondctl.telemetry.log_context import log_facts
 from pondctl.telemetry.logger import library_level
 from pondctl.telemetry.printable import printable
 from pondctl.telemetry.redact import redact_event
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 
 def configure(*, level: int = logging.WARNING, as_json: bool = True, stream: TextIO | None = None) -> None:
@@ -29,7 +24,7 @@ def configure(*, level: int = logging.WARNING, as_json: bool = True, stream: Tex
     out = cast(TextIO, _Unbreakable(stream or sys.stderr))
     render: Processor = structlog.processors.JSONRenderer() if as_json else _console_line
     shared: list[Processor] = [
-        merge_contextvars,
+        _with_facts,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
@@ -42,24 +37,6 @@ def configure(*, level: int = logging.WARNING, as_json: bool = True, stream: Tex
         cache_logger_on_first_use=False,
     )
     _adopt_standard_logging(level, out, [*shared, _drop_record, redact_event, render])
-
-
-@contextmanager
-def log_context(**facts: object) -> Iterator[None]:
-    """Put these facts (run id, bulk change, device) into every event logged inside the block."""
-    with bound_contextvars(**facts):
-        yield
-
-
-def in_log_context(work: Callable[P, R]) -> Callable[P, R]:
-    """Return `work` so that, on whatever thread it runs, its events carry the facts bound here and now."""
-    facts = get_contextvars()
-
-    def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        with bound_contextvars(**facts):
-            return work(*args, **kwargs)
-
-    return run
 
 
 class _Unbreakable:
@@ -79,6 +56,10 @@ class _Unbreakable:
             self._stream.flush()
         except (OSError, ValueError):
             return
+
+
+def _with_facts(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    return {**log_facts(), **event}
 
 
 def _console_line(_logger: WrappedLogger, _method: str, event: EventDict) -> str:

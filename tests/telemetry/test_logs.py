@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pondctl.telemetry.identifiers import bind_key, pseudonym, stored_key
-from pondctl.telemetry.logs import configure, in_log_context, log_context
+from pondctl.telemetry.log_context import in_log_context, log_context
+from pondctl.telemetry.logs import configure
 from pondctl.telemetry.printable import printable
 from pondctl.telemetry.redact import register_secret
 

@@ -14,7 +14,7 @@ from pondctl.errors import Category, DeviceError
 from pondctl.services.lifecycle.carrier_calls import Broken, CallAnswer, not_sent, read, send
 from pondctl.services.lifecycle.in_work import InWork
 from pondctl.services.lifecycle.instructions import Read, Write
-from pondctl.telemetry.logs import in_log_context
+from pondctl.telemetry.log_context import in_log_context
 
 # A write is not sent when the lease was seen so long ago: this process has slept, and another run may
 # have taken over.

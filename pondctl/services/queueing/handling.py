@@ -20,8 +20,8 @@ from pondctl.services.queueing.mending import Mending
 from pondctl.services.queueing.tasks import Handled, Task
 from pondctl.services.queueing.trouble import UNAVAILABLE_SECONDS
 from pondctl.services.running.run_log import RunLog
+from pondctl.telemetry.log_context import log_context
 from pondctl.telemetry.logger import Logger
-from pondctl.telemetry.logs import log_context
 
 _log = Logger()
 

@@ -32,8 +32,8 @@ from pondctl.services.running.process import is_alive, this_host
 from pondctl.services.running.user import user_name
 from pondctl.telemetry.audit import AuditEntry, Draft, Link, RunChain, without_secrets
 from pondctl.telemetry.call_times import calls_name, take_calls
+from pondctl.telemetry.log_context import in_log_context, log_context
 from pondctl.telemetry.logger import Logger
-from pondctl.telemetry.logs import in_log_context, log_context
 
 _HEARTBEAT_SECONDS = 10.0
 # The lease is 45 s in database time; without a heartbeat for this long it may be somebody else's.

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from pondctl.errors import DeviceError
 from pondctl.models import Stop
-from pondctl.telemetry.logs import in_log_context
+from pondctl.telemetry.log_context import in_log_context
 
 T = TypeVar("T")
 A = TypeVar("A")
