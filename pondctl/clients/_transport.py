@@ -182,7 +182,9 @@ class CarrierClient:
         if method != "GET":
             sent["Content-Length"] = str(len(body))
         # With a stream httpx takes the headers as they are: to add its own takes it longer than all else.
-        request = httpx.Request(method, url, headers=sent, stream=httpx.ByteStream(body), extensions=extensions)
+        request = httpx.Request(
+            method, url, headers=sent, stream=httpx.ByteStream(body), extensions=extensions
+        )
         request.read()
         return request
 

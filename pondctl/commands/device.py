@@ -56,9 +56,10 @@ def show(
 @needs("operator")
 def lock(ctx: typer.Context, iccids: Iccids, reason: Reason = None, output: OutputFormat = None) -> None:
     """Lock devices: no command can end their packages until they are unlocked."""
-    from pondctl.services.device import lock_devices
+    from pondctl.services.device import lock_devices, under_way
 
-    _change(ctx.obj, iccids, reason, output, lock_devices)
+    for sentence in under_way(ctx.obj.database, _change(ctx.obj, iccids, reason, output, lock_devices)):
+        ctx.obj.output.warn(sentence)
 
 
 @app.command("unlock")
@@ -104,7 +105,7 @@ def _change(
     reason: str | None,
     output: str | None,
     change: Callable[[Database, Sequence[str], str | None], Sequence[Mapping[str, object]]],
-) -> None:
+) -> Sequence[str]:
     from pondctl.output.tables import Column
     from pondctl.services.targets.targets import read_targets
 
@@ -114,3 +115,4 @@ def _change(
     rows = change(context.database, named, reason)
     columns = [Column("id"), Column("changed"), Column("locked_by"), Column("locked_at"), Column("reason")]
     context.output.table(rows, columns)
+    return named

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from pondctl.db.database import Database
-from pondctl.db.step_records import DeviceLock
+from pondctl.db.step_records import DeviceLock, StepKind
 from pondctl.db.unit import Unit
 from pondctl.services._visible import require_visible_devices
 from pondctl.services.running.user import user_name
@@ -26,6 +26,17 @@ def lock_devices(database: Database, iccids: Sequence[str], reason: str | None) 
         return [_line(locks[iccid], changed=new) for iccid, new in added.items()]
 
     return database.write(write)
+
+
+def under_way(database: Database, iccids: Sequence[str]) -> list[str]:
+    """What was sent before the lock, and may end a package all the same; in sentences."""
+    writes = database.read(lambda unit: unit.steps.unresolved(dict.fromkeys(iccids)))
+    return [
+        f"{write.iccid}: run {write.key.run_id} has asked to end a package before the lock, "
+        f"and its answer is not here yet: look at `pondctl device show {write.iccid}`"
+        for write in writes
+        if write.kind is StepKind.TERMINATE_PACKAGE
+    ]
 
 
 def unlock_devices(

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from pondctl.clients.pond_models import Package, PackageStatus
 from pondctl.db.step_records import StepKind
-from pondctl.errors import DeviceError
+from pondctl.errors import Category, DeviceError
 from pondctl.models import DeviceOutcome, Outcome
-from pondctl.services.lifecycle.endings import in_trouble, objected, unchanged_by, worst
+from pondctl.services.lifecycle.endings import guarded, in_trouble, objected, unchanged_by, worst
 from pondctl.services.lifecycle.instructions import Claimed, Ended, Plan, Steps, Write
 from pondctl.services.lifecycle.packages import Objection, named, plan_termination, with_status
 from pondctl.services.lifecycle.read_back import Unproven, known_packages
@@ -56,12 +56,19 @@ def _end_all(wanted: Termination, ends: Sequence[Package], found: Sequence[Packa
         else:
             standing.append(package)
             troubles.append(trouble)
+    if len(standing) == len(ends) and all(_is_guarded(trouble) for trouble in troubles):
+        # It was locked after this run had claimed it.
+        return guarded(wanted.iccid, str(troubles[0]), found)
     if troubles:
         detail = f"{named(standing)} could not be ended"
         outcome = in_trouble(wanted.iccid, worst(troubles), detail)
     else:
         outcome = _over(wanted, Outcome.DONE, f"ended {named(ends)}")
     return Ended(outcome, tuple(found), tuple(now))
+
+
+def _is_guarded(trouble: DeviceError | Unproven) -> bool:
+    return isinstance(trouble, DeviceError) and trouble.category is Category.GUARDED
 
 
 def _over(wanted: Termination, outcome: Outcome, detail: str) -> DeviceOutcome:

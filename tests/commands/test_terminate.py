@@ -8,6 +8,7 @@ import pty
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,7 @@ from tests.pond_life import (
     sims,
     standing,
     steps,
+    until,
     writes,
 )
 from tests.world import ICCIDS, Result, World
@@ -240,3 +242,44 @@ def test_rows_of_a_bulk_change_are_ended_only_where_they_ask_for_it(world: World
     assert standing(world, A) == []
     assert standing(world, B) == [WANTED]
     assert [row["IsProcessed"] for row in world.rows(bulk)] == [True, False]
+
+
+def locked_while(
+    world: World, endpoint: str, *words: object
+) -> tuple[dict[str, dict[str, Any]], int, Result]:
+    """Terminate, and lock A while the carrier takes its time over a call; devices, exit code, the lock."""
+    world.sandbox.fault(Fault(endpoint, FaultKind.LATENCY, 2, count=1, contains=A))
+    before = world.calls(endpoint)
+    process = world.spawn("terminate", *words, "--reason", "gone", "--yes", "-o", "json")
+    until(lambda: world.calls(endpoint) > before)
+    lock = world.run("device", "lock", A, "--reason", "lifts")
+    out, _ = process.communicate(timeout=30)
+    return {device["iccid"]: device for device in json.loads(out)["devices"]}, process.returncode, lock
+
+
+def test_a_lock_that_is_set_after_the_claim_keeps_the_packages(world: World) -> None:
+    sims(world, A, B, packages=TWO)
+
+    found, code, _ = locked_while(world, "pond.list_packages", A, B)
+
+    assert code == 3
+    assert (found[A]["outcome"], found[A]["category"]) == ("skipped", "guarded")
+    assert found[A]["detail"].endswith(": lifts")
+    assert found[B]["outcome"] == "done"
+    assert (standing(world, A), standing(world, B)) == ([WANTED], [])
+    assert {step["state"] for step in steps(world) if step["iccid"] == A} == {"not_sent"}
+    assert world.run("terminate", A, "--reason", "gone", "--yes", "-o", "json").exit_code == 3
+
+
+def test_a_lock_between_two_packages_keeps_the_second(world: World) -> None:
+    sims(world, A, packages=TWO)
+
+    found, code, lock = locked_while(world, "pond.package_terminated", A)
+
+    assert code == 3
+    assert (found[A]["outcome"], found[A]["category"]) == ("failed", "guarded")
+    assert "could not be ended: locked by" in found[A]["detail"]
+    assert world.calls("pond.package_terminated") == 1
+    # What was under way when the lock was set is told to whoever set it.
+    assert f"{A}: run " in lock.stderr
+    assert "has asked to end a package before the lock" in lock.stderr

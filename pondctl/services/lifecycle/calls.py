@@ -60,6 +60,13 @@ class Calls:
         pool = self._read_backs if device.is_in_doubt and key is None else self._pool
         pool.submit(in_log_context(self._call), device, instruction, key)
 
+    def refuse(self, device: InWork, write: Write, key: StepKey, reason: str) -> None:
+        """Make no call; the answer says why."""
+        self.in_flight += 1
+        self.writes_in_flight += 1
+        error = DeviceError(reason, category=Category.GUARDED, temporary=False)
+        self._answers.put(Answered(device, write, key, error))
+
     def next_answer(self, seconds: float) -> Answered | None:
         """The next answer; None when there is none for so long."""
         try:

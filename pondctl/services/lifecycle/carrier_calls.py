@@ -54,6 +54,8 @@ def state_of(answer: CallAnswer | DeviceError | Broken) -> StepState:
     match answer:
         case DeviceError(answer_lost=True):
             return StepState.UNKNOWN
+        case DeviceError(category=Category.GUARDED):  # by us, before the call
+            return StepState.NOT_SENT
         case DeviceError(temporary=True) | Broken(error=UnavailableError()):
             return StepState.NOT_SENT
         case DeviceError() | Broken(error=PondctlError()):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pondctl.db.rate_plans import Booked
 from pondctl.db.records import RunRecord
 from pondctl.db.runs import RUNNING
-from pondctl.db.step_records import NewClaim, StepKey, Subject
+from pondctl.db.step_records import DeviceLock, NewClaim, NewWrite, StepKey, StepKind, Subject
 from pondctl.db.unit import Unit
 from pondctl.errors import Category
 from pondctl.models import DeviceOutcome, Operation, Outcome
@@ -33,10 +33,11 @@ class Providers:
 
 @dataclass(slots=True)
 class Begun:
-    """Which devices are claimed, and why the others are not."""
+    """Which devices are claimed, and why the others are not; and which writes must not be sent."""
 
     claimed: list[tuple[Work, NewClaim, Claimed]] = field(default_factory=list)
     refused: list[tuple[Work, NewClaim, DeviceOutcome]] = field(default_factory=list)
+    barred: dict[StepKey, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +115,19 @@ class Claiming:
                 run_id = holder.run_id
                 reasons[claim.key] = f"run {run_id} is at work on it: `pondctl runs show {run_id}`"
             else:
-                reasons[claim.key] = f"locked by {lock.locked_by}: {lock.reason}" if lock else "not free"
+                reasons[claim.key] = _words(lock) if lock else "not free"
         return reasons
+
+
+def barred(unit: Unit, writes: Sequence[NewWrite]) -> dict[StepKey, str]:
+    """The writes that would end a package of a device which was locked after it was claimed, and why."""
+    ends = [write for write in writes if write.kind is StepKind.TERMINATE_PACKAGE]
+    locks = unit.locks.find({write.subject.iccid for write in ends})
+    return {w.key: _words(locks[w.subject.iccid]) for w in ends if w.subject.iccid in locks}
+
+
+def _words(lock: DeviceLock) -> str:
+    return f"locked by {lock.locked_by}: {lock.reason}"
 
 
 def inherited(

@@ -198,7 +198,10 @@ class Engine:
         begun = self._journal.commit(turn, works)
         self._turn, self._to_send = self._journal.new_turn(), []
         for device, write, key in to_send:
-            self._calls.submit(device, write, key)
+            if key in begun.barred:
+                self._calls.refuse(device, write, key, begun.barred[key])
+            else:
+                self._calls.submit(device, write, key)
         self._start(begun)
         self.counts.update(outcome.outcome for outcome in turn.outcomes)
         if turn.outcomes:

@@ -11,7 +11,7 @@ from pondctl.db.step_records import StepKey
 from pondctl.db.unit import Unit
 from pondctl.errors import RunLostError
 from pondctl.models import Stop
-from pondctl.services.lifecycle.claiming import Begun, Claiming
+from pondctl.services.lifecycle.claiming import Begun, Claiming, barred
 from pondctl.services.lifecycle.request import Work
 from pondctl.services.lifecycle.turn import Turn
 from pondctl.telemetry.audit import RunChain, end_of
@@ -71,7 +71,10 @@ class Journal:
             if entries and not (again and unit.audit_rows.end_of(self.run_id) == end_of(entries)):
                 unit.audit_rows.add(entries)
             again = True
-            return self._claiming.claim(unit, works, keys) if works else Begun()
+            stopped = barred(unit, turn.intents)
+            begun = self._claiming.claim(unit, works, keys) if works else Begun()
+            begun.barred = stopped
+            return begun
 
         begun = self._database.write(write)
         self._chain.added(entries)
