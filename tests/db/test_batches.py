@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from pondctl.db.batches import chunks, execute_many
 from pondctl.db.columns import OwnNames
+from pondctl.db.guarded_insert import insert_unless, parameters
 from pondctl.db.own_tables import OwnTables
 from tests.db.sql_server_words import watched_statements
 
@@ -93,6 +94,57 @@ def test_a_statement_is_made_again_for_other_parameters(connection: sa.Connectio
 
 
 def test_what_goes_past_sqlalchemy_is_held_against_sql_server_too(connection: sa.Connection) -> None:
-    update = sa.update(_TABLE).values(words=sa.func.strftime("%Y", sa.bindparam("when")))
+    update = sa.update(_TABLE).where(_TABLE.c.id == sa.bindparam("named"))
+    update = update.values(words=sa.func.strftime("%Y", sa.bindparam("when")))
     with watched_statements(), pytest.raises(AssertionError, match="strftime"):
-        execute_many(connection, update, [{"when": "2026"}, {"when": "2027"}])
+        execute_many(connection, update, [{"named": 1, "when": "2026"}, {"named": 2, "when": "2027"}])
+
+
+TEXTS = (
+    "",
+    "a'b\"c\\d",
+    "a\n\tb\r",
+    "ü\N{GRINNING FACE}",
+    "\x01\x7f",
+    "a\0b",
+    "\\u0000",
+    "?",
+    "null",
+    "[1]",
+    "12",
+    " x ",
+)
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_sqlite_keeps_every_text_as_it_is(connection: sa.Connection, text: str) -> None:
+    execute_many(connection, sa.insert(_TABLE).inline(), [{"id": n, "words": text} for n in (1, 2)])
+    assert connection.execute(sa.select(_TABLE.c.words)).scalars().all() == [text, text]
+    update = sa.update(_TABLE).where(_TABLE.c.id == sa.bindparam("named")).values(words=sa.bindparam("told"))
+    execute_many(connection, update, [{"named": n, "told": text + "!"} for n in (1, 2)])
+    assert connection.execute(sa.select(_TABLE.c.words)).scalars().all() == [text + "!"] * 2
+
+
+@pytest.mark.parametrize("number", [2**63 - 1, -(2**63), 0, 1])
+def test_sqlite_keeps_every_number_as_it_is(connection: sa.Connection, number: int) -> None:
+    execute_many(connection, sa.insert(_TABLE).inline(), [{"id": number}, {"id": 5}])
+    assert connection.execute(sa.select(_TABLE.c.id).where(_TABLE.c.id != 5)).scalars().all() == [number]
+
+
+def test_a_name_may_have_a_question_mark(connection: sa.Connection) -> None:
+    odd = sa.Table("odd?", sa.MetaData(), sa.Column("Id", sa.Integer()), sa.Column("Told?", sa.Unicode(9)))
+    odd.create(connection)
+    execute_many(connection, sa.insert(odd).inline(), [{"Id": n, "Told?": f"{n}"} for n in (1, 2)])
+    update = sa.update(odd).where(odd.c.Id == sa.bindparam("named")).values({odd.c[1]: sa.bindparam("told")})
+    execute_many(connection, update, [{"named": 1, "told": "x"}, {"named": 2, "told": "y"}])
+    assert connection.execute(sa.select(odd.c[1]).order_by(odd.c.Id)).scalars().all() == ["x", "y"]
+
+
+def test_what_stands_in_the_way_of_one_row_is_no_matter_of_the_others(connection: sa.Connection) -> None:
+    other = _TABLE.alias()
+    there = sa.exists().where(other.c.id == sa.bindparam("taken", type_=sa.Integer()))
+    insert = insert_unless(_TABLE, ("id", "words"), {"good": sa.true()}, there)
+    rows = [parameters({"id": n, "words": f"{n}"}) | {"taken": n} for n in range(4)]
+    execute_many(connection, insert, rows[1:3])
+    execute_many(connection, insert, rows)
+    assert connection.execute(sa.select(_TABLE.c.id).order_by(_TABLE.c.id)).scalars().all() == [0, 1, 2, 3]
