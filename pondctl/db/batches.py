@@ -19,6 +19,8 @@ from pondctl.db.dialects import ROWS_A_STATEMENT
 T = TypeVar("T")
 Writing: TypeAlias = sa.Insert | sa.Update
 _Row: TypeAlias = Mapping[str, Any]
+# SQLite has no such limit; only memory speaks against more.
+ROWS_A_TEXT: Final = 5000
 # The execution option that tells who watches statements what SQL for the driver was made from.
 MADE_FROM: Final = "pondctl_made_from"
 
@@ -39,7 +41,7 @@ def execute_many(connection: sa.Connection, statement: Writing, rows: Sequence[_
     if connection.dialect.name == "sqlite" and len(rows) > 1:
         names = tuple(rows[0])
         sql, cells = _for_sqlite(connection.dialect, statement, names)
-        for chunk in chunks(rows):
+        for chunk in chunks(rows, ROWS_A_TEXT):
             values = json.dumps([[cell(row) for cell in cells] for row in chunk], ensure_ascii=False)
             if _NUL in values:  # SQLite ends a text of JSON there
                 connection.execute(statement, chunk)

@@ -25,7 +25,8 @@ from pondctl.services.running.run import Run
 from pondctl.services.syncing.judge import Effect, Verdict, status_details
 from pondctl.telemetry.log_context import in_log_context
 
-_BATCH = 1000
+# A scan decides so many in half a second; what waits for a carrier is written after a second.
+_BATCH = 4000
 _BATCH_SECONDS = 1.0
 _QUIET = (Outcome.DONE, Outcome.UNCHANGED)
 
