@@ -31,7 +31,8 @@ def test_a_whole_account_is_read_with_one_call_for_each_page_in_flat_memory() ->
             "thingspace.page": ceil(measured["devices"] / PAGE),
         }
     assert whole["peak_mib"] <= MOST_MIB, whole
-    assert whole["peak_mib"] <= 1.1 * tenth["peak_mib"] + 8, (tenth, whole)
+    # Beside it the pages that SQLite may keep of a database which is larger than they are.
+    assert whole["peak_mib"] <= 1.1 * tenth["peak_mib"] + 16, (tenth, whole)
     if LONG:
         assert whole["devices_a_second"] >= 10_000, whole
 
