@@ -98,8 +98,10 @@ class Database:
         return self._redo(work, writing=False)
 
     def apply(self, work: Callable[[Unit], T]) -> T:
-        """Like `write`, on a schema of any age or none: for `db init` and `db upgrade`."""
-        return self._redo(work, writing=True)
+        """Like `write`, on a schema of any age or none, which may not tell what it has kept: for `db init`
+        and `db upgrade`, whose work looks for itself what is left to do.
+        """
+        return self._redo(work, writing=True, tells=False)
 
     def close(self) -> None:
         """Give back all connections."""
@@ -119,14 +121,14 @@ class Database:
         if self.greet is not None:
             self.greet(unit)
 
-    def _redo(self, work: Callable[[Unit], T], *, writing: bool) -> T:
+    def _redo(self, work: Callable[[Unit], T], *, writing: bool, tells: bool = True) -> T:
         """What was put off is done here, on its own: the work itself is over and never done again."""
-        result, later = self._once(work, writing)
+        result, later = self._once(work, writing, tells)
         for each in later:
             self._once(each, writing)
         return result
 
-    def _once(self, work: Callable[[Unit], T], writing: bool) -> tuple[T, Later]:
+    def _once(self, work: Callable[[Unit], T], writing: bool, tells: bool = True) -> tuple[T, Later]:
         again = Retrying(
             stop=_is_hopeless,
             wait=wait_random_exponential(multiplier=0.05, max=1.0),
@@ -134,7 +136,9 @@ class Database:
             reraise=True,
         )
         try:
-            done: tuple[T, Later] = again(self._attempt, work, writing, _Kept[T](secrets.token_hex(16)))
+            done: tuple[T, Later] = again(
+                self._attempt, work, writing, _Kept[T](secrets.token_hex(16), tells)
+            )
             return done
         except sa.exc.DBAPIError as error:
             raise diagnose(error).as_error() from error
@@ -150,7 +154,7 @@ class Database:
                 return result, []
             given = result, unit.later
             # What one of two databases has kept does not tell of the other.
-            kept.result = None if unit.spans_two else given
+            kept.result = given if kept.is_told and not unit.spans_two else None
             unit.commit(lambda: self._is_kept(kept.key))
             return given
 
@@ -168,6 +172,7 @@ class _Kept(Generic[T]):
     """What a unit gave before its commit failed: perhaps only the answer was lost."""
 
     key: str
+    is_told: bool
     result: tuple[T, Later] | None = None
 
 

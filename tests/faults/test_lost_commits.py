@@ -13,18 +13,21 @@ from typing import Any, Self
 import pytest
 import sqlalchemy as sa
 
+from pondctl.db.catalogue import Catalogue
+from pondctl.db.database import Database
 from tests.pond_life import WANTED, A, B, sims
 from tests.world import Result, World
 
-_WRITES = re.compile(r"(?:INSERT INTO|UPDATE|DELETE FROM) (\S+)")
+_WRITES = re.compile(r"\s*(?:CREATE TABLE|INSERT INTO|UPDATE|DELETE FROM) (\S+)")
 _SHARED = ("pace", "token")
 
 
 class LostCommit:
-    """Does the commit of that number and then loses the answer; it counts those that keep something."""
+    """Does the commit of that number, or not, and loses the answer; it counts those that keep something."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, *, happens: bool = True) -> None:
         self._number = number
+        self._happens = happens
         self._wrote: set[sa.Connection] = set()
         self.count = 0
 
@@ -50,7 +53,10 @@ class LostCommit:
         self._wrote.discard(connection)
         self.count += 1
         if self.count == self._number:
-            connection.connection.commit()
+            if self._happens:
+                connection.connection.commit()
+            else:
+                connection.connection.rollback()
             lost = sqlite3.OperationalError("the answer did not arrive")
             lost.sqlite_errorcode = sqlite3.SQLITE_IOERR
             raise sa.exc.OperationalError(None, None, lost)
@@ -121,3 +127,29 @@ def test_own_tables_in_another_database_are_no_worse_off(world: World, tmp_path:
     assert [row["IsProcessed"] for row in world.rows(1)] == [True, False, True]
     assert world.header(1)["Status"] == "PROCESSING"
     assert world.run("audit", "verify").exit_code == 0
+
+
+@pytest.mark.parametrize("happens", [True, False])
+@pytest.mark.parametrize("number", range(1, 5))
+def test_tables_whose_making_was_not_heard_of_are_there_once(
+    world: World, tmp_path: Path, number: int, happens: bool
+) -> None:
+    new = {"PONDCTL_DATABASE__URL": f"sqlite:///{tmp_path}/new.db"}
+    with LostCommit(number, happens=happens) as lost:
+        exit_code = world.run("db", "init", **new).exit_code
+
+    assert lost.count >= number, "it makes fewer commits than that"
+    assert exit_code == 0
+    assert world.run("db", "check", **new).exit_code == 0
+
+
+@pytest.mark.parametrize("happens", [True, False])
+def test_where_nothing_tells_what_was_kept_the_work_looks_for_itself(tmp_path: Path, happens: bool) -> None:
+    (tmp_path / "empty.db").touch()
+    database = Database.open(f"sqlite:///{tmp_path}/empty.db")
+    with LostCommit(1, happens=happens) as lost:
+        database.apply(lambda unit: unit.state.exec_driver_sql("CREATE TABLE IF NOT EXISTS made (n int)"))
+
+    assert lost.count == 2
+    assert database.look(lambda unit: Catalogue(unit.state).columns("made", None)) == {"n"}
+    database.close()
