@@ -11,9 +11,9 @@ from typing import Any, Generic, NoReturn, TypeVar
 import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
+from pondctl.clients._carrier_client import CarrierClient
 from pondctl.clients._outage import Gate, Turn
 from pondctl.clients._repeat import RepeatableError, pause, stopped
-from pondctl.clients._transport import CarrierClient
 from pondctl.clients._trouble import check_status, translate
 from pondctl.clients.pacing import Pace
 from pondctl.errors import Category, DeviceError, PondctlError

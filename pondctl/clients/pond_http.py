@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import httpx
 
+from pondctl.clients._carrier_client import CarrierClient, open_client
 from pondctl.clients._repeat import RepeatableError, retry_after
-from pondctl.clients._transport import CarrierClient, open_client
 from pondctl.clients.pond_refusals import find_refusal
 from pondctl.errors import Category, ConfigurationError
 from pondctl.models import Carrier

@@ -11,13 +11,13 @@ from urllib.parse import quote
 
 import httpx
 
+from pondctl.clients._carrier_client import open_client
 from pondctl.clients._http import Sender
 from pondctl.clients._repeat import stopped
 from pondctl.clients._thingspace_bodies import NOT_JSON, Shape, body_of, complaint_in
 from pondctl.clients._thingspace_devices import Listing, parse_gateway_device, parse_listing, parse_single
 from pondctl.clients._thingspace_errors import checked_body
 from pondctl.clients._thingspace_pages import DevicePage, Pages
-from pondctl.clients._transport import open_client
 from pondctl.clients.pacing import Pace
 from pondctl.clients.thingspace_auth import ThingSpaceAuth
 from pondctl.clients.tokens import TokenStore

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from pondctl.db.clock_difference import ClockDifference
 from pondctl.db.database import Database
 from pondctl.db.dialects import utcnow
 from pondctl.db.unit import Unit
@@ -82,7 +83,7 @@ class DatabasePace:
         self._version = -1
         self._alone_from = math.inf
         self._event = 0
-        self._clock = _ClockDifference()
+        self._clock = ClockDifference()
 
     def wait(self, prepare: Callable[[], None] = lambda: None) -> None:
         """Return when one more call is allowed, or at once when the run is to stop."""
@@ -220,29 +221,6 @@ class DatabasePace:
         t = self._table.c
         update = sa.update(self._table).where(t.name == self._name, t.version == version)
         return unit.state.execute(update.values(**values, version=version + 1)).rowcount == 1
-
-
-class _ClockDifference:
-    """How far the database's clock is ahead of this process's monotonic one.
-
-    An answer is on its way for a while, so each sample is too small; the largest is the nearest. It
-    fades, because clocks drift, and is given up when the database's clock was set back.
-    """
-
-    def __init__(self) -> None:
-        self._ahead = -math.inf
-        self._learned_at = 0.0
-
-    def learn(self, database_now: float, monotonic_now: float) -> None:
-        """Take in what the database's clock said just before `monotonic_now`."""
-        sample = database_now - monotonic_now
-        faded = self._ahead - 0.0005 * (monotonic_now - self._learned_at)
-        self._ahead = sample if sample < faded - 0.5 else max(sample, faded)
-        self._learned_at = monotonic_now
-
-    def local(self, database_time: float) -> float:
-        """The monotonic time of a moment of the database's clock."""
-        return database_time - self._ahead
 
 
 def _believable(row: Any, now: int) -> int:

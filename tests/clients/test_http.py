@@ -7,9 +7,9 @@ import httpx
 import pytest
 
 from pondctl.clients._answer import MAX_BODY_BYTES
+from pondctl.clients._carrier_client import open_client
 from pondctl.clients._http import Sender
 from pondctl.clients._repeat import RepeatableError
-from pondctl.clients._transport import open_client
 from pondctl.errors import (
     CarrierUnavailableError,
     Category,

@@ -10,9 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from pondctl.clients._carrier_client import open_client
 from pondctl.clients._http import Sender
 from pondctl.clients._network import open_transport
-from pondctl.clients._transport import open_client
 from pondctl.errors import CarrierUnavailableError, Category, DeviceError, PondctlError
 from pondctl.models import Stop
 from tests.clients import servers
