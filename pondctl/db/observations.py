@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import sqlalchemy as sa
 
-from pondctl.db.batches import ROWS_A_TEXT, chunks
+from pondctl.db.batches import chunks
 from pondctl.db.dialects import TEXT, cut, text, utcnow
 from pondctl.db.own_tables import OwnTables
 
@@ -62,7 +62,7 @@ class Observations:
         values = {"carrier": carrier, "run_id": run_id}
         if self._connection.dialect.name == "sqlite":
             # A scan has thousands of devices a second: handed over as one text they cost least.
-            for chunk in chunks(latest.values(), ROWS_A_TEXT):
+            for chunk in chunks(latest.values()):
                 self._connection.execute(_from_text(self._table), {**values, "rows": json.dumps(chunk)})
             return
         for chunk in chunks(latest.values(), _DEVICES_A_STATEMENT):

@@ -114,39 +114,39 @@ class SyncBulk:
         work = OpenRows(self.database, bulk_change_id, request.only, as_if_open=request.dry_run)
         total, now = work.count(), self.database.read(lambda unit: unit.now())
         report.run(run_id, bulk_change_id=bulk_change_id, dry_run=request.dry_run, total=total)
-        with RowWriter(self.database, bulk_change_id, run, report) as writer:
-            end = self._end(request, now)
-            rows = RowSync(
-                work,
-                self.thingspace,
-                writer,
-                self.stop,
-                total=total,
-                faults=request.faults,
-                workers=request.workers,
-                accept_not_found=request.accept_not_found,
-                pending_is_over=pending_is_over(request.cause, self.policy, now),
-                last_try=is_last_try(request.cause, self.policy),
-            )
-            try:
-                way = self._walk(request.strategy, rows, run, report)
-                raise_if_stopped(self.stop, f"pondctl sync-bulk {bulk_change_id}")
-            except PondctlError as error:
-                if run is not None:
-                    end.early(run, writer.counts, error)
-                raise
-            retry = end.orderly(run, writer.counts, exhausted=writer.exhausted) if run else None
-            result = RunResult(
-                command="sync-bulk",
-                run_id=run_id,
-                counts=dict(writer.counts),
-                dry_run=request.dry_run,
-                bulk_change_id=bulk_change_id,
-                retry=retry,
-                hints=(way, *rows.hints()),
-            )
-            report.finish(result)
-            return result
+        writer = RowWriter(self.database, bulk_change_id, run, report)
+        end = self._end(request, now)
+        rows = RowSync(
+            work,
+            self.thingspace,
+            writer,
+            self.stop,
+            total=total,
+            faults=request.faults,
+            workers=request.workers,
+            accept_not_found=request.accept_not_found,
+            pending_is_over=pending_is_over(request.cause, self.policy, now),
+            last_try=is_last_try(request.cause, self.policy),
+        )
+        try:
+            way = self._walk(request.strategy, rows, run, report)
+            raise_if_stopped(self.stop, f"pondctl sync-bulk {bulk_change_id}")
+        except PondctlError as error:
+            if run is not None:
+                end.early(run, writer.counts, error)
+            raise
+        retry = end.orderly(run, writer.counts, exhausted=writer.exhausted) if run else None
+        result = RunResult(
+            command="sync-bulk",
+            run_id=run_id,
+            counts=dict(writer.counts),
+            dry_run=request.dry_run,
+            bulk_change_id=bulk_change_id,
+            retry=retry,
+            hints=(way, *rows.hints()),
+        )
+        report.finish(result)
+        return result
 
     def _end(self, request: SyncRequest, now: datetime) -> SyncEnd:
         return SyncEnd(

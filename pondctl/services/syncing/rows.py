@@ -1,18 +1,10 @@
-"""Write verdicts to the rows of a bulk change: in batches, each one transaction.
-
-A full batch is written by a thread of its own while the next one is decided; there is never more than
-one of them, and what ends a run waits for it.
-"""
+"""Write verdicts to the rows of a bulk change: in batches, each one transaction."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
-from types import TracebackType
-from typing import Self
 
 from pondctl.db.database import Database
 from pondctl.db.observations import Seen
@@ -23,19 +15,14 @@ from pondctl.models import BulkStatus, Carrier, DeviceOutcome, Outcome
 from pondctl.services.running.report import Report
 from pondctl.services.running.run import Run
 from pondctl.services.syncing.judge import Effect, Verdict, status_details
-from pondctl.telemetry.log_context import in_log_context
 
-# A scan decides so many in half a second; what waits for a carrier is written after a second.
-_BATCH = 4000
+_BATCH = 1000
 _BATCH_SECONDS = 1.0
 _QUIET = (Outcome.DONE, Outcome.UNCHANGED)
 
 
 class RowWriter:
-    """Collects verdicts and writes them; `counts` covers what is written (or would be, in a dry run).
-
-    What goes wrong with a batch is raised by whichever call comes next.
-    """
+    """Collects verdicts and writes them; `counts` covers what is written (or would be, in a dry run)."""
 
     def __init__(self, database: Database, bulk_change_id: int, run: Run | None, report: Report) -> None:
         self._database = database
@@ -44,21 +31,11 @@ class RowWriter:
         self._report = report
         self._batch: list[tuple[Verdict, bool]] = []
         self._batch_began = time.monotonic()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="rows")
-        self._under_way: tuple[Future[None], Sequence[DeviceOutcome]] | None = None
         self.counts: Counter[Outcome] = Counter()
         if run is not None:
             run.counts = self.counts
         # Rows that will not be looked at again by themselves: the header ends in ERROR.
         self.exhausted = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._thread.shutdown()
 
     def add(self, verdict: Verdict, *, logged: bool = True) -> None:
         """Take one verdict; writes when the batch is full or a second old.
@@ -74,33 +51,16 @@ class RowWriter:
         """Write what has waited for a second."""
         old = time.monotonic() - self._batch_began >= _BATCH_SECONDS
         if len(self._batch) >= _BATCH or (self._batch and old):
-            self._finish_last()
-            write, outcomes = self._take_batch()
-            self._under_way = (self._thread.submit(in_log_context(write)), outcomes)
+            self.flush()
 
     def flush(self) -> None:
-        """Have everything written, and its devices reported."""
-        self._finish_last()
-        if self._batch:
-            write, outcomes = self._take_batch()
-            write()
-            self._written(outcomes)
-
-    def _finish_last(self) -> None:
-        if self._under_way is not None:
-            (future, outcomes), self._under_way = self._under_way, None
-            future.result()
-            self._written(outcomes)
-
-    def _take_batch(self) -> tuple[Callable[[], None], Sequence[DeviceOutcome]]:
-        """What writes the batch in one transaction, and its outcomes."""
+        """Write the batch in one transaction, then report its devices."""
+        if not self._batch:
+            return
         batch, self._batch = self._batch, []
         outcomes = [verdict.outcome for verdict, _ in batch]
-        if self._run is None:
-            return _nothing, outcomes
-        return partial(self._database.write, self._writing(self._run, batch, outcomes)), outcomes
-
-    def _written(self, outcomes: Sequence[DeviceOutcome]) -> None:
+        if self._run is not None:
+            self._database.write(self._writing(self._run, batch, outcomes))
         self.counts.update(outcome.outcome for outcome in outcomes)
         self.exhausted |= any(o.category is Category.RETRIES_EXHAUSTED for o in outcomes)
         self._report.devices(outcomes)
@@ -133,10 +93,6 @@ class RowWriter:
             response_text=outcome.carrier_state or outcome.detail,
             response_status=_RESPONSE_STATUS.get(outcome.outcome, BulkStatus.PENDING),
         )
-
-
-def _nothing() -> None:
-    """A dry run writes nothing."""
 
 
 _RESPONSE_STATUS = {
