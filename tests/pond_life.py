@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tests.world import ICCIDS, Row, World
+from pondctl.sandbox import Fault, FaultKind
+from tests.world import ICCIDS, Result, Row, World
 
 WANTED, OTHER = 1001, 1002
 PROVIDER = 4
@@ -92,6 +93,19 @@ def until(condition: Callable[[], object], seconds: float = 30) -> None:
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.01)
+
+
+def locked_while(
+    world: World, endpoint: str, *words: object
+) -> tuple[dict[str, dict[str, Any]], int, Result]:
+    """Lock A while the carrier takes its time over a call: devices, exit code, and how the lock ended."""
+    world.sandbox.fault(Fault(endpoint, FaultKind.LATENCY, 2, count=1, contains=A))
+    before = world.calls(endpoint)
+    process = world.spawn(*words, "-o", "json")
+    until(lambda: world.calls(endpoint) > before)
+    lock = world.run("device", "lock", A, "--reason", "lifts")
+    out, _ = process.communicate(timeout=30)
+    return {device["iccid"]: device for device in json.loads(out)["devices"]}, process.returncode, lock
 
 
 def assert_in_order(world: World, *iccids: str, wanted: int = WANTED) -> None:

@@ -58,8 +58,10 @@ def lock(ctx: typer.Context, iccids: Iccids, reason: Reason = None, output: Outp
     """Lock devices: no command can end their packages until they are unlocked."""
     from pondctl.services.device import lock_devices, under_way
 
-    for sentence in under_way(ctx.obj.database, _change(ctx.obj, iccids, reason, output, lock_devices)):
-        ctx.obj.output.warn(sentence)
+    context: AppContext = ctx.obj
+    locked = _change(context, iccids, reason, output, lock_devices)
+    for sentence in under_way(context.database, locked):
+        context.output.warn(sentence)
 
 
 @app.command("unlock")

@@ -21,6 +21,7 @@ from tests.pond_life import (
     devices,
     given_plan,
     in_database,
+    locked_while,
     plans,
     sims,
     standing,
@@ -124,6 +125,21 @@ def test_a_locked_device_that_would_lose_a_package_is_left_alone(world: World) -
     assert standing(world, A) == [OTHER]
     assert devices(result)[B]["outcome"] == "done"
     assert activate(world, A, "--keep-existing").exit_code == 0
+
+
+def test_a_lock_in_the_middle_leaves_both_packages_named(world: World) -> None:
+    sims(world, A, packages=((OTHER, "ACTIVE"),))
+    bulk = world.given({"ICCID": A, "ChangeRequest": request()}, provider=PROVIDER)
+
+    found, code, _ = locked_while(world, "pond.package_active", "activate", "--bulk-change", bulk)
+
+    assert code == 3
+    assert (found[A]["outcome"], found[A]["category"]) == ("failed", "guarded")
+    assert standing(world, A) == [WANTED, OTHER]
+    [row] = world.rows(bulk)
+    assert (bool(row["IsProcessed"]), bool(row["HasErrors"])) == (True, True)
+    assert "are ACTIVE together" in row["StatusDetails"]
+    assert {step["state"] for step in steps(world, "terminate_package")} == {"not_sent"}
 
 
 def test_no_more_packages_are_ended_than_a_run_may(world: World) -> None:

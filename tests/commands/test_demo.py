@@ -13,7 +13,7 @@ from pathlib import Path
 
 def pondctl(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pondctl", *words]
-    environ = os.environ | variables
+    environ = {n: v for n, v in os.environ.items() if not n.startswith("PONDCTL_")} | variables
     return subprocess.run(command, capture_output=True, text=True, env=environ, check=False, timeout=90)
 
 

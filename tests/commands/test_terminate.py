@@ -8,7 +8,6 @@ import pty
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,14 +20,15 @@ from tests.pond_life import (
     B,
     devices,
     in_database,
+    locked_while,
     sims,
     standing,
     steps,
-    until,
     writes,
 )
 from tests.world import ICCIDS, Result, World
 
+TERMINATE = ("terminate", "--reason", "gone", "--yes")
 TWO = ((WANTED, "ACTIVE"), (OTHER, "NOT_ACTIVE"))
 
 
@@ -244,23 +244,10 @@ def test_rows_of_a_bulk_change_are_ended_only_where_they_ask_for_it(world: World
     assert [row["IsProcessed"] for row in world.rows(bulk)] == [True, False]
 
 
-def locked_while(
-    world: World, endpoint: str, *words: object
-) -> tuple[dict[str, dict[str, Any]], int, Result]:
-    """Terminate, and lock A while the carrier takes its time over a call; devices, exit code, the lock."""
-    world.sandbox.fault(Fault(endpoint, FaultKind.LATENCY, 2, count=1, contains=A))
-    before = world.calls(endpoint)
-    process = world.spawn("terminate", *words, "--reason", "gone", "--yes", "-o", "json")
-    until(lambda: world.calls(endpoint) > before)
-    lock = world.run("device", "lock", A, "--reason", "lifts")
-    out, _ = process.communicate(timeout=30)
-    return {device["iccid"]: device for device in json.loads(out)["devices"]}, process.returncode, lock
-
-
 def test_a_lock_that_is_set_after_the_claim_keeps_the_packages(world: World) -> None:
     sims(world, A, B, packages=TWO)
 
-    found, code, _ = locked_while(world, "pond.list_packages", A, B)
+    found, code, _ = locked_while(world, "pond.list_packages", *TERMINATE, A, B)
 
     assert code == 3
     assert (found[A]["outcome"], found[A]["category"]) == ("skipped", "guarded")
@@ -273,13 +260,19 @@ def test_a_lock_that_is_set_after_the_claim_keeps_the_packages(world: World) -> 
 
 def test_a_lock_between_two_packages_keeps_the_second(world: World) -> None:
     sims(world, A, packages=TWO)
+    bulk = world.given(
+        {"ICCID": A, "ChangeRequest": json.dumps({"UpdateStatus": "Terminated"})}, provider=PROVIDER
+    )
 
-    found, code, lock = locked_while(world, "pond.package_terminated", A)
+    found, code, lock = locked_while(world, "pond.package_terminated", *TERMINATE, "--bulk-change", bulk)
 
     assert code == 3
     assert (found[A]["outcome"], found[A]["category"]) == ("failed", "guarded")
     assert "could not be ended: locked by" in found[A]["detail"]
     assert world.calls("pond.package_terminated") == 1
+    # It was begun: the row does not wait as if nothing had happened.
+    [row] = world.rows(bulk)
+    assert (bool(row["IsProcessed"]), bool(row["HasErrors"])) == (True, True)
     # What was under way when the lock was set is told to whoever set it.
     assert f"{A}: run " in lock.stderr
     assert "has asked to end a package before the lock" in lock.stderr

@@ -29,8 +29,6 @@ from pondctl.telemetry.audit import Draft
 
 _GOOD = (Outcome.DONE, Outcome.UNCHANGED)
 _PERMANENT = (Outcome.FAILED, Outcome.SKIPPED)
-# A row that one of these keeps from being worked on stays open.
-_OPEN = (Category.GUARDED, Category.CANCELLED)
 
 
 @dataclass(slots=True)
@@ -117,6 +115,12 @@ def _plan_row(package: Package, service_provider_id: int) -> RatePlanRow:
     )
 
 
+def _is_open(outcome: DeviceOutcome) -> bool:
+    """What was not begun can still be done; what was begun, and kept from its end, has failed."""
+    kept_away = outcome.outcome is Outcome.SKIPPED and outcome.category is Category.GUARDED
+    return kept_away or outcome.category is Category.CANCELLED
+
+
 def _settle_rows(unit: Unit, outcomes: Iterable[DeviceOutcome]) -> None:
     """Rows of a bulk change: done and refused ones are settled, the others stay open and say why."""
     done: list[int] = []
@@ -128,7 +132,7 @@ def _settle_rows(unit: Unit, outcomes: Iterable[DeviceOutcome]) -> None:
             continue
         if outcome.outcome in _GOOD:
             done.append(row)
-        elif outcome.outcome in _PERMANENT and outcome.category not in _OPEN:
+        elif outcome.outcome in _PERMANENT and not _is_open(outcome):
             failed.append((row, status_details(outcome)))
         else:
             noted.append((row, status_details(outcome)))
