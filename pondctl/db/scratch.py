@@ -1,10 +1,9 @@
-"""What an account scan has shown; beyond a size in a local file of its own, so that memory stays flat."""
+"""What an account scan has shown, in a local file of its own: memory stays flat at any size."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from sys import intern
 from types import TracebackType
 from typing import Final, Self
 
@@ -15,15 +14,9 @@ _AT_ONCE: Final = 500
 
 
 class Scratch:
-    """ICCID → state and number. For one thread; the file has no name, so that a kill leaves none, either.
+    """ICCID → state and number. For one thread; the file has no name, so that a kill leaves none, either."""
 
-    Up to `in_memory` devices are in memory, all of a larger scan are in the file; a device in memory
-    takes about 300 bytes.
-    """
-
-    def __init__(self, in_memory: int = 0) -> None:
-        self._in_memory = in_memory
-        self._shown: dict[str, tuple[str, str | None]] = {}
+    def __init__(self) -> None:
         self._connection = sqlite3.connect("", isolation_level=None)
         # Nothing here outlives the process, so nothing is made safe against its death.
         for pragma in (
@@ -49,23 +42,14 @@ class Scratch:
 
     def add(self, devices: Iterable[Device]) -> None:
         """Keep these devices; one that is shown again counts once, as it was shown last."""
-        if not self._in_memory:
-            self._write((device.iccid, device.carrier_state, device.msisdn) for device in devices)
-            return
-        for device in devices:
-            self._shown[device.iccid] = (intern(device.carrier_state), device.msisdn)
-        if len(self._shown) > self._in_memory:
-            self._write((iccid, *shown) for iccid, shown in self._shown.items())
-            self._shown, self._in_memory = {}, 0
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO device VALUES (?, ?, ?)",
+            ((device.iccid, device.carrier_state, device.msisdn) for device in devices),
+        )
 
     def find(self, iccids: Sequence[str]) -> dict[str, Device]:
         """Those of them that the scan has shown."""
         found: dict[str, Device] = {}
-        if self._in_memory:
-            for iccid in iccids:
-                if (shown := self._shown.get(iccid)) is not None:
-                    found[iccid] = Device(iccid, normalize_state(shown[0]), *shown)
-            return found
         for chunk in chunks(iccids, _AT_ONCE):
             marks = ",".join("?" * len(chunk))
             query = f"SELECT iccid, state, msisdn FROM device WHERE iccid IN ({marks})"
@@ -75,19 +59,14 @@ class Scratch:
 
     @property
     def connection(self) -> sqlite3.Connection:
-        """The file, for whoever keeps more in it and nothing in memory; one transaction, never committed."""
+        """The file itself, for whoever keeps more in it; one transaction that is never committed."""
         return self._connection
 
     @property
     def count(self) -> int:
         """How many devices are kept."""
-        if self._in_memory:
-            return len(self._shown)
         count: int = self._connection.execute("SELECT count(*) FROM device").fetchone()[0]
         return count
-
-    def _write(self, rows: Iterable[tuple[str, str, str | None]]) -> None:
-        self._connection.executemany("INSERT OR REPLACE INTO device VALUES (?, ?, ?)", rows)
 
     def close(self) -> None:
         """Throw the file away."""

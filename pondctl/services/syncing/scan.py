@@ -19,8 +19,6 @@ from pondctl.services.running.run import Run
 from pondctl.telemetry.logger import Logger
 
 _PAGE = 2000
-# Of the devices of a scan so many are held in memory, 35 MB of them.
-_IN_MEMORY = 120_000
 _log = Logger()
 
 
@@ -106,7 +104,7 @@ def scanned(
     if chosen.max_pages == 0:
         yield None
         return
-    with Scratch(in_memory=_IN_MEMORY) as scratch:
+    with Scratch() as scratch:
         scan = Scan(scratch)
         report.phase("reading the account", account_size)
         try:
