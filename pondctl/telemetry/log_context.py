@@ -34,10 +34,7 @@ def in_log_context(work: Callable[P, R]) -> Callable[P, R]:
     facts = log_facts()
 
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        token = _facts.set(facts)
-        try:
+        with log_context(**facts):
             return work(*args, **kwargs)
-        finally:
-            _facts.reset(token)
 
     return run

@@ -57,7 +57,8 @@ def test_ten_times_the_devices_take_no_more_memory(
     with Carrier(10 * FEW) as carrier:
         large = scan(carrier, tmp_path, 10 * FEW)
 
-    assert large.peak_mib <= min(LARGEST_MIB, small.peak_mib + 20)
+    # 16 MiB of it are the pages that SQLite may keep of a database which is larger than they are.
+    assert large.peak_mib <= min(LARGEST_MIB, small.peak_mib + 24)
 
 
 @contextmanager
